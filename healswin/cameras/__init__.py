@@ -1,0 +1,24 @@
+"""Camera models: where a ray meets the image and back.
+
+Camera axes are x right, y down, z forward; pixel (0, 0) is the centre of the upper left pixel, so
+the image covers -0.5 <= u <= width - 0.5. theta is the angle to the optical axis and phi =
+atan2(y, x). Everything is float64 numpy; a direction or pixel without an image is not a number,
+never a neighbouring value.
+
+A camera model is one file with one frozen class that satisfies :class:`Camera`, and one line in
+:data:`CAMERA_MODELS`.
+"""
+
+from healswin.cameras.base import Camera, pole_rotation, quaternion_to_matrix
+from healswin.cameras.calibration import CAMERA_MODELS, camera_from_dict, read_calibration
+from healswin.cameras.radial_polynomial import RadialPolynomialCamera
+
+__all__ = [
+    "CAMERA_MODELS",
+    "Camera",
+    "RadialPolynomialCamera",
+    "camera_from_dict",
+    "pole_rotation",
+    "quaternion_to_matrix",
+    "read_calibration",
+]

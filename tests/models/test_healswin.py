@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from healswin import HealpixGrid, create_model, list_models, register_model
+from healswin.models import HealSwinUNet, from_published
+
+DATA = Path(__file__).parents[1] / "data"
+SMALL = {"embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2), "window_size": 16, "shift_size": 2}
+
+
+def published(name):
+    golden = np.load(DATA / f"{name}.npz")
+    meta = json.loads(str(golden["meta"]))
+    network = HealSwinUNet(
+        meta["nside"],
+        tuple(range(meta["base_pix"])),
+        meta["in_channels"],
+        meta["out_channels"],
+        embed_dim=meta["embed_dim"],
+        depths=meta["depths"],
+        num_heads=meta["num_heads"],
+        patch_size=meta["patch_size"],
+        window_size=meta["window_size"],
+        windows={"ring_shift": "ring", "nest_grid_shift": "grid"}[meta["shift_strategy"]],
+        shift_size=meta["shift_size"],
+        bias="table" if meta["rel_pos_bias"] == "flat" else "none",
+        cosine=meta["use_cos_attn"],
+        norm_placement="post" if meta["use_v2_norm_placement"] else "pre",
+        absolute_position=meta["ape"],
+    )
+    state = {k[3:]: torch.from_numpy(golden[k]) for k in golden.files if k.startswith("sd/")}
+    return golden, network, state
+
+
+@pytest.mark.parametrize("name", ["unet_ring_v2", "unet_grid_v1"])
+def test_published_weights_give_the_published_output(name):
+    golden, network, state = published(name)
+    network.load_state_dict(from_published(state))
+    with torch.no_grad():
+        output = network.eval()(torch.from_numpy(golden["x"]))
+    assert (output - torch.from_numpy(golden["y"])).abs().max() < 1e-5
+
+
+def test_only_derived_buffers_are_left_out():
+    _, network, state = published("unet_ring_v2")
+    derived = [k for k in state if k.endswith(("attn_mask", "relative_position_index"))]
+    assert len(from_published(state)) == len(state) - len(derived) == len(network.state_dict())
+
+
+def test_deeper_decoders_are_mapped():
+    names = {
+        "decoder.layers_up.2.upsample.expand.weight": "decoder.2.expand.expand.weight",
+        "decoder.layers_up.3.blocks.1.attn.relative_position_bias_table": (
+            "decoder.2.stage.blocks.1.attn.bias_table"
+        ),
+        "decoder.concat_back_dim.1.bias": "decoder.0.join.bias",
+        "layers.2.downsample.norm.weight": "encoder.merges.2.norm.weight",
+    }
+    network = create_model("healswin_unet_paper", HealpixGrid(64, range(8)), embed_dim=24)
+    mapped = from_published({name: torch.zeros(1) for name in names})
+    assert list(mapped) == list(names.values())
+    assert set(mapped) <= set(network.state_dict())
+    with pytest.raises(ValueError, match=r"'layers\.0\.conv' is no parameter"):
+        from_published({"layers.0.conv": torch.zeros(1)})
+
+
+def test_the_published_size():
+    network = create_model("healswin_unet_paper", HealpixGrid(64, range(8)))
+    parameters = sum(p.numel() for p in network.parameters())
+    assert parameters == 41_279_688
+
+
+def test_the_state_dict_holds_parameters_only():
+    network = HealSwinUNet(16, **SMALL)
+    assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
+
+
+def test_weights_move_between_grids():
+    """No parameter depends on the grid, so a model trained at one nside runs at another."""
+    torch.manual_seed(0)
+    small, large = HealSwinUNet(16, **SMALL), HealSwinUNet(32, tuple(range(12)), **SMALL)
+    large.load_state_dict(small.state_dict())
+    assert large(torch.randn(1, 3, 12 * 32**2)).shape == (1, 10, 12 * 32**2)
+
+
+@pytest.mark.parametrize(
+    ("faces", "windows"), [((3,), "roll"), ((0, 5, 9), "roll"), (tuple(range(12)), "ring")]
+)
+def test_any_base_pixels_and_channels(faces, windows):
+    network = HealSwinUNet(16, faces, 2, 4, windows=windows, **SMALL).eval()
+    assert network(torch.randn(2, 2, len(faces) * 256)).shape == (2, 4, len(faces) * 256)
+
+
+def test_every_parameter_gets_a_gradient():
+    torch.manual_seed(0)
+    network = HealSwinUNet(16, absolute_position=True, **SMALL)
+    network(torch.randn(2, 3, 2048)).square().sum().backward()
+    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_samples_of_a_batch_do_not_meet():
+    torch.manual_seed(0)
+    network = HealSwinUNet(16, **SMALL).eval()
+    x = torch.randn(3, 3, 2048)
+    with torch.no_grad():
+        together, alone = network(x), network(x[1:2])
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-5)
+
+
+def test_a_quarter_turn_about_the_pole_commutes():
+    """Turning by 90 degrees about z renames faces; with `roll` left out nothing else changes."""
+    torch.manual_seed(0)
+    network = HealSwinUNet(16, **{**SMALL, "depths": (1, 1)}).double().eval()
+    x = torch.randn(1, 3, 8, 256, dtype=torch.float64)
+
+    def turned(maps):
+        faces = maps.reshape(*maps.shape[:2], 2, 4, 256)
+        return faces.roll(1, dims=3).reshape(*maps.shape[:2], -1)
+
+    with torch.no_grad():
+        first, second = network(turned(x)), turned(network(x.flatten(2)))
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-10)
+
+
+def test_dropouts_act_in_training_only():
+    torch.manual_seed(0)
+    rates = {"dropout": 0.2, "attention_dropout": 0.2, "drop_path": 0.2}
+    network = HealSwinUNet(16, **SMALL, **rates)
+    x = torch.randn(1, 3, 2048)
+    with torch.no_grad():
+        assert not torch.equal(network(x), network(x))
+        network.eval()
+        assert torch.equal(network(x), network(x))
+
+
+def test_drop_path_rises_over_the_encoder_and_is_used_again():
+    network = HealSwinUNet(16, drop_path=0.3, **SMALL)
+    rate = [
+        getattr(b.drop_path, "drop_prob", 0.0) for s in network.encoder.stages for b in s.blocks
+    ]
+    assert rate == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    decoder = [getattr(b.drop_path, "drop_prob", 0.0) for b in network.decoder[0].stage.blocks]
+    assert decoder == pytest.approx(rate[:2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nside": 12}, "nside=12"),
+        ({"nside": 2}, "nside=2 is too small"),
+        ({"window_size": 32}, "window=32 must be a power of four"),
+        ({"window_size": 1024}, "must divide 512 pixels"),
+        ({"patch_size": 8}, "window=8 must be a power of four"),
+        ({"num_heads": (3, 2)}, "num_heads=3 must divide"),
+        ({"num_heads": (1,)}, "one entry of at least 1 for every stage"),
+        ({"windows": "spiral"}, "'spiral' must be one of"),
+        ({"base_pixels": (0, 1)}, "'ring' exists for base pixels 0..7"),
+        ({"norm_placement": "middle"}, "norm_placement='middle'"),
+        ({"bias": "cosine"}, "bias='cosine'"),
+        ({"num_classes": 0}, "num_classes=0"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        HealSwinUNet(**{"nside": 16, **SMALL, **arguments})
+
+
+def test_wrong_maps_are_refused():
+    network = HealSwinUNet(16, **SMALL)
+    with pytest.raises(ValueError, match=r"\(1, 3, 8192\), \(batch, 3, 2048\) is needed"):
+        network(torch.zeros(1, 3, 8192))
+
+
+def test_the_registry():
+    assert "healswin_unet_paper" in list_models("healswin_*")
+    assert list_models("resnet*") == []
+    with pytest.raises(ValueError, match="'resnet' is not known"):
+        create_model("resnet", HealpixGrid(4))
+    with pytest.raises(ValueError, match="already registered"):
+        register_model("healswin_unet_paper")(HealSwinUNet)
