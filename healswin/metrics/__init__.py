@@ -1,0 +1,29 @@
+"""Figures of merit, reckoned over a whole data set; they know no model and no data set.
+
+* :class:`SegmentationScores` (:mod:`healswin.metrics.iou`): IoU per class and its means from one
+  confusion matrix, with optional area weights.
+* :class:`PixelPrior` (:mod:`healswin.metrics.prior`): each pixel's most frequent training class,
+  the prediction any model must beat.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "PixelPrior": "healswin.metrics.prior",
+    "SegmentationScores": "healswin.metrics.iou",
+    "class_iou": "healswin.metrics.iou",
+}
+
+__all__ = ["PixelPrior", "SegmentationScores", "class_iou"]
+
+
+def __getattr__(name: str) -> object:
+    # torch and torchmetrics are loaded only by those who ask for a metric of them: the prior is
+    # plain numpy and belongs to data preparation too.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'healswin.metrics' has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    return __all__
