@@ -1,0 +1,199 @@
+"""The command ``healswin-prep``: convert, street, inspect.
+
+Errors of the input are one line on stderr and exit code 2. The work of each sub-command is imported
+when it is asked for, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command.
+
+    Args:
+        argv: The arguments; those of the process if None.
+
+    Returns:
+        The exit code: 0 done, 1 stopped by the machine (full disk, killed worker), 2 wrong input,
+        130 interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except ValueError as error:
+        return _stop(str(error), 2)
+    except (OSError, RuntimeError) as error:
+        return _stop(str(error), 1)
+    except KeyboardInterrupt:
+        return _stop("interrupted; the same command continues where this one stopped", 130)
+    return 0
+
+
+def _stop(message: str, code: int) -> int:
+    print(f"healswin-prep: error: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="healswin-prep", description="Make and look at prepared HEALPix data sets."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_convert(commands)
+    _add_street(commands)
+    _add_inspect(commands)
+    return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="resample a folder of calibrated images onto the HEALPix grid",
+        description="Resample a folder of calibrated images onto the HEALPix grid. A conversion "
+        "that was stopped, however it was stopped, continues when the same command runs again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", metavar="SRC", type=Path, help="folder of the source data set")
+    add("out", metavar="OUT", type=Path, help="the prepared set; built beside it as OUT.partial")
+    add("--reader", default="synwoodscape", help="layout of the source")
+    add("--classes", default="large-ad", help="class list: all, large or large-ad")
+    add("--nside", type=int, default=256, help="pixels along a base pixel, a power of two")
+    add("--base-pixels", type=_base_pixels, default="0-7", help="e.g. 0-7 or 0,1,4")
+    add("--tasks", type=_names, default="semantic", help="e.g. semantic,depth; '' for images only")
+    add("--split", default="train:0.8", help="shares of the scenes; what train leaves is val")
+    add("--seed", type=int, default=42, help="decides which scenes train")
+    add("--workers", type=int, default=1, help="processes; the result does not depend on it")
+    add("--pole", default="camera", help="what the north pole is: camera (optical axis) or vehicle")
+    add("--invalid", default="ignore", help="label outside the field: ignore (255) or void (0)")
+    add(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="convert the first N frames only, in the order of their names",
+    )
+    add("--camera", type=_names, default="", help="convert these cameras only, e.g. FV,RV")
+    add("--dry-run", action="store_true", help="check the source, say what would be made, stop")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume", action="store_true", default=True, help="go on with what is unfinished"
+    )
+    existing.add_argument(
+        "--overwrite", action="store_true", help="replace OUT, once the new set is whole"
+    )
+    parser.set_defaults(run=_convert)
+
+
+def _add_street(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "street",
+        help="generate street scenes seen by four fisheye cameras",
+        description="Generate street scenes seen by the four fisheye cameras of a car, with exact "
+        "classes and depth, in the folder layout of SynWoodScape.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("out", metavar="OUT", type=Path, help="folder for the images")
+    add("--scenes", type=int, default=8, metavar="N", help="number of scenes, four images each")
+    add("--size", type=_size, default="640x484", metavar="WxH", help="size of the images")
+    add("--seed", type=int, default=1, help="decides everything in the scenes")
+    add("--workers", type=int, default=1, help="processes; the result does not depend on it")
+    add("--tilt", type=float, default=0.0, metavar="DEG", help="turn every camera by up to DEG")
+    add("--panorama", type=_size, metavar="WxH", help="also render the full sphere at this size")
+    parser.set_defaults(run=_street)
+
+
+def _add_inspect(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="show what a prepared set holds",
+        description="Show contents, grid, cameras, classes and sizes of a prepared set.",
+    )
+    parser.add_argument("data", metavar="DATA", type=Path, help="the prepared set")
+    parser.set_defaults(run=_inspect)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from data_prep.convert import convert
+    from data_prep.plan import Conversion
+
+    conversion = Conversion(
+        source=arguments.source,
+        reader=arguments.reader,
+        classes=arguments.classes,
+        nside=arguments.nside,
+        base_pixels=arguments.base_pixels,
+        tasks=arguments.tasks,
+        split=arguments.split,
+        seed=arguments.seed,
+        pole=arguments.pole,
+        invalid=arguments.invalid,
+        cameras=arguments.camera,
+        limit=arguments.limit,
+    )
+    print(
+        convert(
+            conversion,
+            arguments.out,
+            workers=arguments.workers,
+            overwrite=arguments.overwrite,
+            dry_run=arguments.dry_run,
+        )
+    )
+
+
+def _street(arguments: argparse.Namespace) -> None:
+    from data_prep.street import write_street
+
+    width, height = arguments.size
+    write_street(
+        arguments.out,
+        scenes=arguments.scenes,
+        width=width,
+        height=height,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        tilt_degrees=arguments.tilt,
+        panorama=arguments.panorama,
+    )
+    print(f"{arguments.out}: {arguments.scenes} scenes")
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from data_prep.describe import describe
+
+    print(describe(arguments.data))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _base_pixels(text: str) -> tuple[int, ...]:
+    pixels: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not like 0-7 or 0,1,4")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last > 11:
+            raise argparse.ArgumentTypeError(f"{text!r}: base pixels are 0 to 11")
+        pixels.extend(range(first, last + 1))
+    return tuple(pixels)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 640x484")
+    return int(match[1]), int(match[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

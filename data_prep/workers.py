@@ -1,0 +1,94 @@
+"""A pool of worker processes that never outlives its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_work: Callable | None = None
+
+
+def run_all(
+    make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """Work on all items, yielding results as they come.
+
+    Args:
+        make: Picklable; called once in every worker, returns the function that does an item.
+        items: What to work on.
+        workers: Number of processes; with 1 the work is done here, one item after the other.
+
+    Raises:
+        ValueError: If workers is below 1.
+        RuntimeError: If a worker died.
+        Exception: What the work raised first; what was not begun by then is dropped.
+    """
+    if workers < 1:
+        raise ValueError(f"workers={workers} must be at least 1")
+    if workers == 1:
+        work = make()
+        for item in items:
+            yield work(item)
+        return
+    # spawn, not fork: a forked child would share the parent's threads' locks and its lock file.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(os.getpid(), make),
+    )
+    try:
+        for future in as_completed([pool.submit(_call, item) for item in items]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "a worker process died (killed, or out of memory?): run the same command again to "
+            "continue, perhaps with fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(parent: int, make: Callable[[], Callable]) -> None:
+    global _work
+    _end_with(parent)
+    # Ctrl-C reaches the whole process group; the parent decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(1)
+    _work = make()
+
+
+def _call(item: Item) -> Result:
+    return _work(item)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -1,0 +1,128 @@
+"""The command line: LightningCLI over one data module and the tasks.
+
+    healswin fit --config configs/quickstart.yaml
+    healswin test --ckpt_path runs/quickstart/checkpoints/best.ckpt --data.root data/prepared
+
+What data and model have in common (grid, channels, classes) is linked from the data to the model,
+so that a configuration states it once. The folder of a run is ``--trainer.default_root_dir``; test
+and predict, given a checkpoint, write beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from healswin.data import PreparedDataModule, PreparedSet
+from healswin.tasks import PredictionWriter, SegmentationReport, Task
+from healswin.tasks.base import check_same_data
+
+DEFAULT_RUN = "runs/healswin"
+
+# Argument of the data module -> argument of the task.
+LINKS = {
+    "nside": "nside",
+    "base_pixels": "base_pixels",
+    "in_chans": "in_chans",
+    "class_names": "class_names",
+    "class_weights": "balanced_weights",
+    "ignore_index": "ignore_index",
+}
+
+
+class HealSwinCLI(LightningCLI):
+    """LightningCLI with this library's links, callbacks and folders."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """State the links and what every run has unless told otherwise."""
+        for ours, theirs in LINKS.items():
+            parser.link_arguments(
+                f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate"
+            )
+        parser.set_defaults({"model": {"class_path": "healswin.tasks.SegmentationTask"}})
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.filename": "best",
+                "checkpoint.monitor": "val/miou_without_void",
+                "checkpoint.mode": "max",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+        parser.add_lightning_class_args(SegmentationReport, "report")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the run's folder; compare checkpoint and data before anything is built."""
+        config = self.config[self.subcommand]
+        if config.get("ckpt_path") and Path(config.ckpt_path).is_file():
+            checkpoint = torch.load(
+                config.ckpt_path, map_location="cpu", weights_only=True, mmap=True
+            )
+            check_same_data(
+                checkpoint.get("healswin", {}), PreparedSet.open(config.data.root).attributes
+            )
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = _run_of(config.get("ckpt_path"))
+        config.checkpoint.dirpath = config.checkpoint.dirpath or str(
+            Path(config.trainer.default_root_dir) / "checkpoints"
+        )
+        if self.subcommand != "fit":
+            # Only training is logged and only its configuration is worth a file.
+            self.save_config_callback = None
+            config.trainer.logger = False
+
+    def instantiate_trainer(self, **kwargs: object) -> Trainer:
+        """Log to CSV and TensorBoard unless the configuration names loggers."""
+        config = self.config_init[self.subcommand].trainer
+        if config.logger is None or config.logger is True:
+            csv = CSVLogger(config.default_root_dir, name="logs")
+            board = TensorBoardLogger(config.default_root_dir, name="logs", version=csv.version)
+            kwargs["logger"] = [csv, board]
+        return super().instantiate_trainer(**kwargs)
+
+
+def _run_of(checkpoint: str | None) -> str:
+    """The folder of the run that a checkpoint belongs to."""
+    if checkpoint and Path(checkpoint).is_file() and Path(checkpoint).parent.name == "checkpoints":
+        return str(Path(checkpoint).parent.parent)
+    return DEFAULT_RUN
+
+
+def main(args: Sequence[str]) -> int:
+    """Run one of the commands fit, validate, test, predict.
+
+    Args:
+        args: Arguments without the program's name.
+
+    Returns:
+        Exit status: 0, or 2 for input that cannot be used, with one line that says why. With
+        HEALSWIN_TRACEBACK in the environment the error is raised instead.
+    """
+    # Lightning takes given arguments for a mistake if the process has some of its own.
+    sys.argv = [sys.argv[0], *args]
+    try:
+        HealSwinCLI(
+            Task,
+            PreparedDataModule,
+            subclass_mode_model=True,
+            parser_kwargs={"prog": "healswin"},
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+        )
+    except ValueError as error:
+        if os.environ.get("HEALSWIN_TRACEBACK"):
+            raise
+        print(f"healswin: error: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,32 @@
+"""Prepared data sets: their format, reading, writing, and the data module that trains from them.
+
+* :mod:`healswin.data.store` says what a prepared set is and reads it;
+* :mod:`healswin.data.writer` builds one so that it can be killed at any moment;
+* :mod:`healswin.data.sources` goes back to the images and labels a set was made from;
+* :mod:`healswin.data.transforms` turns stored values into a network's input and back;
+* :mod:`healswin.data.prepared` is the LightningDataModule.
+
+Nothing here knows a task or a model. torch and lightning are imported only when the data module
+is asked for, because conversion workers import this package too.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "PreparedDataModule": "healswin.data.prepared",
+    "PreparedDataset": "healswin.data.prepared",
+    "PreparedSet": "healswin.data.store",
+    "PreparedSetWriter": "healswin.data.writer",
+}
+
+__all__ = ["PreparedDataModule", "PreparedDataset", "PreparedSet", "PreparedSetWriter"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'healswin.data' has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,128 @@
+"""Predictions as a Zarr group that can be opened again.
+
+One array, ``semantic`` (samples, pixels) uint8, one chunk a sample, and attributes that say on
+which grid it lives and which samples of which prepared set it predicts. Like a prepared set it is
+built under another name and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from jaxtyping import UInt8
+
+from healswin.data.store import PreparedSet, partial_path
+from healswin.grid import HealpixGrid
+
+FORMAT = "healswin-predictions"
+FORMAT_VERSION = 1
+
+
+class PredictionSet:
+    """Predicted classes, opened for reading. Use :meth:`open`.
+
+    Attributes:
+        root: The folder.
+        attributes: Everything known of the predictions, plain JSON values.
+        grid: Grid of the maps.
+        sample_names: Names of the predicted samples, in the order of the rows.
+        class_names: Names of the classes.
+    """
+
+    def __init__(self, root: Path, attributes: dict[str, Any]) -> None:
+        self.root = root
+        self.attributes = attributes
+        self.grid = HealpixGrid(attributes["nside"], tuple(attributes["base_pixels"]))
+        self.sample_names: list[str] = attributes["sample_names"]
+        self.class_names: list[str] = attributes["class_names"]
+
+    @classmethod
+    def open(cls, root: str | Path) -> PredictionSet:
+        """Open the predictions in the folder `root`.
+
+        Raises:
+            ValueError: If there are no whole predictions of a known version.
+        """
+        root = Path(root)
+        metadata = root / "zarr.json"
+        if not metadata.is_file():
+            raise ValueError(f"{root} holds no predictions: make some with `healswin predict`")
+        attributes = json.loads(metadata.read_text(encoding="utf-8")).get("attributes", {})
+        if attributes.get("format") != FORMAT or not attributes.get("complete"):
+            raise ValueError(f"{root} holds no whole predictions: run `healswin predict` again")
+        if attributes["format_version"] != FORMAT_VERSION:
+            raise ValueError(
+                f"{root} has format version {attributes['format_version']}, this version of "
+                f"HealSwin reads version {FORMAT_VERSION}"
+            )
+        return cls(root, attributes)
+
+    def __len__(self) -> int:
+        return len(self.sample_names)
+
+    def semantic(self, row: int) -> UInt8[np.ndarray, " pixels"]:
+        """Predicted class of every pixel of a row's sample."""
+        return np.asarray(zarr.open_array(self.root / "semantic", mode="r")[row])
+
+
+class PredictionFile:
+    """Writes a :class:`PredictionSet`; several processes may write different samples.
+
+    Args:
+        root: Where the whole set will be; an older one there is replaced.
+        prepared: The set that is predicted.
+        indices: Samples of the prepared set, one row each.
+    """
+
+    def __init__(self, root: Path, prepared: PreparedSet, indices: Sequence[int]) -> None:
+        self.root = root
+        self.partial = partial_path(root)
+        self._prepared = prepared
+        self._rows = {index: row for row, index in enumerate(indices)}
+
+    def create(self) -> None:
+        """Make the empty array. Called by one process, before the others write."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        pixels = self._prepared.grid.num_pixels
+        zarr.create_array(
+            self.partial / "semantic",
+            shape=(len(self._rows), pixels),
+            chunks=(1, pixels),
+            dtype="uint8",
+            config={"write_empty_chunks": True},
+        )
+
+    def write(self, index: int, labels: UInt8[np.ndarray, " pixels"]) -> None:
+        """Store the prediction of one sample of the prepared set."""
+        array = zarr.open_array(
+            self.partial / "semantic", mode="r+", config={"write_empty_chunks": True}
+        )
+        array[self._rows[index]] = labels
+
+    def finish(self) -> None:
+        """State what the predictions are and give them their name. Called by one process."""
+        prepared = self._prepared
+        attributes = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "prepared_set": str(prepared.root),
+            "nside": prepared.grid.nside,
+            "base_pixels": list(prepared.grid.base_pixels),
+            "order": "nested",
+            "pole": prepared.pole,
+            "class_names": prepared.class_names,
+            "class_colours": prepared.class_colours,
+            "sample_names": [prepared.sample_names[index] for index in self._rows],
+            "sample_camera": [prepared.sample_camera[index] for index in self._rows],
+            "complete": True,
+        }
+        zarr.open_group(self.partial, mode="a", attributes=attributes)
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.partial.rename(self.root)

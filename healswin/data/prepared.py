@@ -1,0 +1,231 @@
+"""The data module over a prepared set.
+
+A batch is a dict of tensors:
+
+=========== ============================ ======= ================================================
+key         shape                        dtype   holds
+=========== ============================ ======= ================================================
+image       (batch, channels, pixels)    float32 normalised with the set's mean and deviation
+semantic    (batch, pixels)              int64   class, ``ignore_index`` where there is none
+depth       (batch, pixels)              float32 metres along the ray, +inf sky, NaN unknown
+valid       (batch, pixels)              bool    the camera sees the pixel
+sample      (batch,)                     int64   index into the set
+=========== ============================ ======= ================================================
+
+with semantic and depth where the set has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from healswin.data.sources import source_image, source_labels
+from healswin.data.store import PreparedSet
+from healswin.data.transforms import Normalisation, class_weights
+
+
+class PreparedDataset(Dataset):
+    """Some samples of a prepared set as dicts of tensors.
+
+    Args:
+        prepared: The set.
+        indices: The samples, by their index in the set.
+        tasks: Which arrays besides the image.
+    """
+
+    def __init__(self, prepared: PreparedSet, indices: Sequence[int], tasks: Sequence[str]) -> None:
+        self.prepared = prepared
+        self.indices = list(indices)
+        self.tasks = tuple(tasks)
+        self._normalise = Normalisation(prepared.image_mean, prepared.image_std)
+        self._valid: dict[str, torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
+        index = self.indices[item]
+        sample = {"image": torch.from_numpy(self._normalise(self.prepared.image(index)))}
+        if "semantic" in self.tasks:
+            labels = self.prepared.semantic(index).astype(np.int64)
+            sample["semantic"] = torch.from_numpy(labels)
+        if "depth" in self.tasks:
+            # A copy: what Zarr hands out may be read-only, which torch warns about.
+            sample["depth"] = torch.from_numpy(np.array(self.prepared.depth(index)))
+        sample["valid"] = self._valid_of(self.prepared.sample_camera[index])
+        sample["sample"] = torch.tensor(index)
+        return sample
+
+    def _valid_of(self, camera: str) -> torch.Tensor:
+        if camera not in self._valid:
+            self._valid[camera] = torch.from_numpy(np.array(self.prepared.valid(camera)))
+        return self._valid[camera]
+
+
+class PreparedDataModule(LightningDataModule):
+    """Batches of a prepared set, for training, validation, test and prediction.
+
+    The constructor reads the set's attributes only. What a model or task needs to know of the data
+    are attributes, so that a command line can link them and a configuration states them once.
+    Shuffling depends on `seed` and the epoch alone, so that a resumed training sees the samples in
+    the order of an undisturbed one.
+
+    Args:
+        root: Folder of the prepared set.
+        batch_size: Samples a batch and device.
+        workers: Loading processes; 0 loads in the training process.
+        tasks: Arrays to load besides the image; all that the set has if None.
+        train_fraction: Part of the training split that is used, in (0, 1]; chosen by `seed`.
+        seed: Decides the order of training and the part that is used.
+        predict_split: What `predict` runs on: "train", "val" or "test".
+        source: Folder of the source images, if it is not where it was at the conversion.
+
+    Attributes:
+        prepared: The set.
+        nside: Pixels along one side of a base pixel.
+        base_pixels: The base pixels in use.
+        in_chans: Number of image channels.
+        num_classes: Number of classes.
+        class_names: Their names.
+        class_colours: Their RGB colours.
+        class_weights: See :func:`healswin.data.transforms.class_weights`; of the training split.
+        ignore_index: Label of pixels without truth.
+
+    Raises:
+        ValueError: If `root` is no whole prepared set or an argument does not fit it.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int = 2,
+        workers: int = 0,
+        tasks: list[str] | None = None,
+        train_fraction: float = 1.0,
+        seed: int = 0,
+        predict_split: str = "test",
+        source: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.prepared = PreparedSet.open(root)
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size} must be at least 1")
+        if workers < 0:
+            raise ValueError(f"workers={workers} must not be negative")
+        if not 0 < train_fraction <= 1:
+            raise ValueError(f"train_fraction={train_fraction} must be above 0 and at most 1")
+        if predict_split not in ("train", "val", "test"):
+            raise ValueError(f"predict_split={predict_split!r} must be train, val or test")
+        missing = sorted(set(tasks or ()) - set(self.prepared.tasks))
+        if missing:
+            raise ValueError(f"tasks={tasks}: {root} holds {self.prepared.tasks}, not {missing}")
+        if source is not None and not Path(source).is_dir():
+            raise ValueError(f"source={source!r} is no folder")
+        self.batch_size = batch_size
+        self.workers = workers
+        self.tasks = list(self.prepared.tasks if tasks is None else tasks)
+        self.seed = seed
+        self.predict_split = predict_split
+        self.source = source
+        self.nside: int = self.prepared.grid.nside
+        self.base_pixels: list[int] = list(self.prepared.grid.base_pixels)
+        self.in_chans: int = self.prepared.num_channels
+        self.num_classes: int = self.prepared.num_classes
+        self.class_names: list[str] = self.prepared.class_names
+        self.class_colours: list[list[int]] = self.prepared.class_colours
+        self.class_weights: list[float] = class_weights(self.prepared.class_frequencies)
+        self.ignore_index: int = self.prepared.ignore_index
+        self._training = _some_of(self.prepared.split["train"], train_fraction, seed)
+        self._said_which_test = False
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled batches of the training split."""
+        dataset = PreparedDataset(self.prepared, self._training, self.tasks)
+        # With one process this is a shuffle by seed and epoch; with several each gets its share.
+        sampler = DistributedSampler(
+            dataset,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            shuffle=True,
+            seed=self.seed,
+        )
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """The validation split in its order; no loader if the set has none."""
+        if "val" not in self.prepared.split:
+            return []
+        return self._in_order("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """The test split in its order, the validation split if the set has no test split."""
+        return self._in_order("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """The split named by `predict_split`, in its order."""
+        return self._in_order(self.predict_split)
+
+    def split_indices(self, part: str) -> list[int]:
+        """The samples of "train", "val" or "test", where "test" falls back on "val".
+
+        Training samples are those in use (`train_fraction`).
+
+        Raises:
+            ValueError: If the set has no such part.
+        """
+        if part == "train":
+            return self._training
+        split = self.prepared.split
+        if part == "test" and "test" not in split and "val" in split:
+            if not self._said_which_test:
+                rank_zero_info(f"{self.prepared.root} has no test split: test uses val")
+                self._said_which_test = True
+            part = "val"
+        if part not in split:
+            raise ValueError(f"{self.prepared.root} has no split {part!r}, only {list(split)}")
+        return split[part]
+
+    def image_truth(self, index: int) -> UInt8[np.ndarray, "height width"] | None:
+        """The class of each pixel of a sample's source image; None where it is absent."""
+        return source_labels(self.prepared, index, self.source)
+
+    def source_image(self, index: int) -> UInt8[np.ndarray, "height width 3"] | None:
+        """The source image of a sample, RGB; None where it is absent."""
+        return source_image(self.prepared, index, self.source)
+
+    def picture(self, image: Float[torch.Tensor, "channels pixels"]) -> UInt8[np.ndarray, "p c"]:
+        """A normalised image as 8-bit values for pictures, (pixels, channels)."""
+        normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
+        return normalisation.picture(image.detach().cpu().float().numpy())
+
+    def _in_order(self, part: str) -> DataLoader:
+        dataset = PreparedDataset(self.prepared, self.split_indices(part), self.tasks)
+        return self._loader(dataset, None)
+
+    def _loader(self, dataset: PreparedDataset, sampler: DistributedSampler | None) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _some_of(indices: Sequence[int], fraction: float, seed: int) -> list[int]:
+    """ceil(fraction * n) of the indices, ascending; a smaller fraction is part of a larger one."""
+    # The small number forgives 0.1 * 30 being 3.0000000000000004.
+    count = max(1, math.ceil(fraction * len(indices) - 1e-9))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(indices), generator=generator).tolist()
+    return sorted(indices[position] for position in order[:count])

@@ -1,0 +1,75 @@
+"""From stored values to a network's input and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt8
+
+
+class Normalisation:
+    """Subtracts the mean of each channel and divides by its standard deviation.
+
+    Args:
+        mean: Mean of each channel; for uint8 images of values / 255.
+        std: Standard deviation of each channel. A channel that never changes (0) is centred only.
+
+    Raises:
+        ValueError: If the lengths differ, or a deviation is negative.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.mean = np.asarray(mean, dtype=np.float64)
+        deviation = np.asarray(std, dtype=np.float64)
+        if self.mean.shape != deviation.shape or self.mean.ndim != 1:
+            raise ValueError(f"mean={mean} and std={std} must have one number a channel each")
+        if not (deviation >= 0).all():
+            raise ValueError(f"std={std} must not be negative")
+        self.std = np.where(deviation > 0, deviation, 1.0)
+
+    def __call__(
+        self, image: Shaped[np.ndarray, "pixels channels"]
+    ) -> Float32[np.ndarray, "channels pixels"]:
+        """The normalised image, channels first.
+
+        Raises:
+            ValueError: If the number of channels does not fit.
+        """
+        if image.ndim != 2 or image.shape[1] != self.mean.size:
+            raise ValueError(
+                f"the image has shape {image.shape}, (pixels, {self.mean.size}) is needed"
+            )
+        scale = 255.0 if image.dtype == np.uint8 else 1.0
+        factor = (1 / (scale * self.std)).astype(np.float32)
+        offset = (-self.mean / self.std).astype(np.float32)
+        # Contiguous by channel first: the arithmetic then runs along memory.
+        values = np.ascontiguousarray(image.T).astype(np.float32)
+        values *= factor[:, None]
+        values += offset[:, None]
+        return values
+
+    def picture(
+        self, image: Float32[np.ndarray, "channels pixels"]
+    ) -> UInt8[np.ndarray, "pixels channels"]:
+        """The inverse as 8-bit values for pictures, rounded.
+
+        Values beyond black and white, which only a changed or made-up image has, become black and
+        white.
+        """
+        values = np.asarray(image, dtype=np.float64).T * self.std + self.mean
+        return np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def class_weights(frequencies: Sequence[float]) -> list[float]:
+    """Weights for a class-weighted loss: 1 / ln(1.02 + frequency), of mean 1.
+
+    The form of ENet (Paszke et al. 2016, arXiv 1606.02147): rare classes count more, but never more
+    than about 35 times as much as one that fills the picture, whereas inverse frequencies have no
+    bound and median frequencies are undefined for a class that training never shows.
+
+    Args:
+        frequencies: Share of each class among the training pixels, each in 0..1.
+    """
+    weights = 1 / np.log(1.02 + np.asarray(frequencies, dtype=np.float64))
+    return (weights / weights.mean()).tolist() if weights.size else []

@@ -1,0 +1,313 @@
+"""How a prepared set is built, so that it can be killed at any moment.
+
+The set OUT is built as OUT.partial and renamed when it is whole. OUT.partial/.work holds what only
+the building needs, and goes when the set has its name:
+
+* ``lock``: held with flock by the one process that builds the set; the kernel lets go of it when
+  that process ends, however it ends;
+* ``plan.json``: everything that decides the result. It is written once the empty arrays stand, so
+  that its presence says that they do, and a resume with another plan is refused;
+* ``finished.jsonl``: one line a finished sample with its exact statistics, appended and flushed to
+  the disk after the sample's chunks were. A line that a kill tore is dropped, its sample is made
+  again.
+
+Chunks that were written but not recorded are written again with the same bytes; Zarr renames each
+chunk into its place, so that none is ever half there, and temporary files that a kill left are
+swept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from healswin.data.store import FORMAT, FORMAT_VERSION, chunk_path, partial_path
+
+_ZSTD_LEVEL = 3
+
+
+class PreparedSetWriter:
+    """Builds one prepared set; holds its lock until :meth:`close`. A context manager.
+
+    Args:
+        out: Where the whole set will be.
+        plan: JSON values that decide the result, in the order in which differences are told.
+        arrays: Shape and dtype of each array; the first axis is the sample (the camera for
+            "valid"), and each of its rows is one chunk.
+        overwrite: Whether a whole set OUT is replaced (when the new one is whole, not before) and
+            an unfinished one of another plan is thrown away.
+
+    Attributes:
+        partial: The folder being filled.
+        finished: What :meth:`record` was told about each finished sample, of earlier runs too.
+
+    Raises:
+        ValueError: If another process builds this set, OUT exists and may not be replaced, or what
+            was begun there has another plan.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        plan: dict[str, Any],
+        arrays: dict[str, tuple[tuple[int, ...], str]],
+        overwrite: bool = False,
+    ) -> None:
+        self.out = out
+        self.partial = partial_path(out)
+        self.finished: dict[int, dict[str, Any]] = {}
+        self._work = self.partial / ".work"
+        self._arrays = arrays
+        self._overwrite = overwrite
+        self._record: IO[bytes] | None = None
+        self._lock = self._locked()
+        try:
+            self._check_out()
+            self._begin_or_resume(plan)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> PreparedSetWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the lock; what is finished stays for the next run."""
+        if self._record is not None:
+            self._record.close()
+        self._lock.close()
+
+    def record(self, index: int, facts: dict[str, Any]) -> None:
+        """Note for good that all chunks of a sample are written.
+
+        Args:
+            index: The sample.
+            facts: JSON values that :meth:`finish`'s caller needs of it.
+        """
+        line = json.dumps({"index": index, **facts}, allow_nan=False)
+        self._record.write(line.encode() + b"\n")
+        self._record.flush()
+        os.fsync(self._record.fileno())
+        self.finished[index] = json.loads(line)
+
+    def finish(self, attributes: dict[str, Any]) -> None:
+        """Write the attributes and give the set its name.
+
+        Args:
+            attributes: JSON values; the format's name, version and ``complete`` are added.
+
+        Raises:
+            ValueError: If samples are missing, an attribute is not a number, or OUT has appeared.
+        """
+        samples = self._arrays["image"][0][0]
+        missing = [index for index in range(samples) if index not in self.finished]
+        if missing:
+            raise ValueError(f"{self.partial} lacks {len(missing)} samples, first {missing[0]}")
+        attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes}
+        attributes["complete"] = True
+        # Zarr would write NaN, which is no JSON and which other readers refuse.
+        json.dumps(attributes, allow_nan=False)
+
+        import zarr
+
+        _sweep(self.partial)
+        zarr.open_group(self.partial, mode="r+").attrs.put(attributes)
+        sync(self.partial / "zarr.json")
+        self._check_out()
+        if self.out.is_dir() and any(self.out.iterdir()):
+            os.rename(self.out, self._work / "replaced")
+        os.rename(self.partial, self.out)
+        sync(self.out.parent)
+        shutil.rmtree(self.out / ".work")
+
+    def _locked(self) -> IO[bytes]:
+        if self.partial.is_dir() and not self._work.is_dir() and any(self.partial.iterdir()):
+            raise ValueError(
+                f"{self.partial} exists and was not made by a conversion: move it away, "
+                f"{self.out.name} is built there"
+            )
+        while True:
+            self._work.mkdir(parents=True, exist_ok=True)
+            path = self._work / "lock"
+            lock = path.open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise ValueError(
+                    f"another conversion is writing {self.out} at this moment: wait for it, or "
+                    "choose another place"
+                ) from None
+            # Whoever held the lock may have finished and renamed the folder since it was opened.
+            if _is_open_at(path, lock):
+                return lock
+            lock.close()
+
+    def _check_out(self) -> None:
+        if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
+            return
+        if not _is_prepared_set(self.out):
+            raise ValueError(f"{self.out} exists and is no prepared data set: choose another place")
+        if not self._overwrite:
+            raise ValueError(f"{self.out} exists: say --overwrite to replace it")
+
+    def _begin_or_resume(self, plan: dict[str, Any]) -> None:
+        # Compared as it is after a way through JSON, where tuples are lists.
+        plan = json.loads(json.dumps(plan, allow_nan=False))
+        plan_file = self._work / "plan.json"
+        if plan_file.exists():
+            begun = json.loads(plan_file.read_text(encoding="utf-8"))
+            differences = plan_differences(begun, plan)
+            if differences and not self._overwrite:
+                raise ValueError(
+                    f"{self.partial} was begun with other arguments: {differences}; give the same "
+                    "ones to continue, or --overwrite to begin anew"
+                )
+            if differences:
+                plan_file.unlink()
+        if not plan_file.exists():
+            self._make_empty_arrays()
+            _write_atomically(plan_file, json.dumps(plan).encode())
+        _sweep(self.partial)
+        self._read_record()
+
+    def _make_empty_arrays(self) -> None:
+        import zarr
+
+        for entry in self.partial.iterdir():
+            if entry == self._work:
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        (self._work / "finished.jsonl").unlink(missing_ok=True)
+        group = zarr.create_group(self.partial, zarr_format=3)
+        for name, (shape, dtype) in self._arrays.items():
+            group.create_array(
+                name,
+                shape=shape,
+                chunks=(1, *shape[1:]),
+                dtype=dtype,
+                compressors=zarr.codecs.ZstdCodec(level=_ZSTD_LEVEL, checksum=True),
+            )
+
+    def _read_record(self) -> None:
+        self._record = (self._work / "finished.jsonl").open("a+b")
+        self._record.seek(0)
+        whole = 0
+        for line in self._record:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            facts = json.loads(line)
+            if all(
+                chunk_path(self.partial, name, facts["index"], len(shape)).is_file()
+                for name, (shape, _) in self._arrays.items()
+                if name != "valid"
+            ):
+                self.finished[facts["index"]] = facts
+        self._record.truncate(whole)
+
+
+class SampleWriter:
+    """Writes the chunks of single samples into a set being built; one in every worker.
+
+    Args:
+        partial: :attr:`PreparedSetWriter.partial`.
+        names: The arrays.
+    """
+
+    def __init__(self, partial: Path, names: list[str]) -> None:
+        import zarr
+
+        self._partial = partial
+        # Zarr leaves out chunks that equal the fill value unless it is told to write them.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._arrays = {name: zarr.open_array(partial / name, mode="r+") for name in names}
+
+    def write(self, row: int, values: dict[str, np.ndarray]) -> None:
+        """Write one row of each array given and flush it to the disk.
+
+        Raises:
+            ValueError: If a value's shape or dtype is not that of its array's rows.
+        """
+        for name, value in values.items():
+            array = self._arrays[name]
+            if value.shape != array.shape[1:] or value.dtype != array.dtype:
+                raise ValueError(
+                    f"{name} of sample {row} is {value.dtype} {value.shape}, the set's rows are "
+                    f"{array.dtype} {array.shape[1:]}"
+                )
+            array[row] = value
+            sync(chunk_path(self._partial, name, row, array.ndim))
+
+
+def plan_differences(begun: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """In words, what differs between two plans; empty if nothing does.
+
+    Args:
+        begun: The plan of what is there.
+        wanted: The plan of the command that was given.
+    """
+    differences = []
+    for key in {**begun, **wanted}:
+        there, here = begun.get(key), wanted.get(key)
+        if there == here:
+            continue
+        if isinstance(there, dict) and isinstance(here, dict):
+            differences.append(plan_differences(there, here))
+        else:
+            differences.append(f"{key} is {_short(there)} there, {_short(here)} here")
+    return "; ".join(differences)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk, so that a power cut does not take it back."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_open_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _is_prepared_set(path: Path) -> bool:
+    try:
+        metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return metadata.get("attributes", {}).get("format") == FORMAT
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def _sweep(partial: Path) -> None:
+    """Remove the temporary files (NAME.<random>.partial) of writes that were cut short."""
+    for stray in partial.rglob("*.partial"):
+        stray.unlink()
