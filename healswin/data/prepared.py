@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -209,7 +210,15 @@ class PreparedDataModule(LightningDataModule):
 
     def _in_order(self, part: str) -> DataLoader:
         dataset = PreparedDataset(self.prepared, self.split_indices(part), self.tasks)
-        return self._loader(dataset, None)
+        processes = self.trainer.world_size if self.trainer else 1
+        if processes == 1:
+            return self._loader(dataset, None)
+        # Lightning's own choice repeats samples until all processes have equally many, which
+        # would count them twice in the scores.
+        sampler = UnrepeatedDistributedSampler(
+            dataset, num_replicas=processes, rank=self.trainer.global_rank, shuffle=False
+        )
+        return self._loader(dataset, sampler)
 
     def _loader(self, dataset: PreparedDataset, sampler: DistributedSampler | None) -> DataLoader:
         return DataLoader(

@@ -1,0 +1,107 @@
+from functools import partial
+
+import pytest
+import torch
+
+from healswin.models import HealSwinUNet
+from healswin.tasks import SegmentationTask
+from healswin.tasks.base import check_same_data
+
+NAMES = ["void", "road", "sky"]
+tiny = partial(
+    HealSwinUNet, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=16, shift_size=2
+)
+
+
+def make(**arguments):
+    settings = {"nside": 16, "base_pixels": range(8), "in_chans": 3, "class_names": NAMES}
+    torch.manual_seed(0)
+    return SegmentationTask(**{**settings, "network": tiny, **arguments})
+
+
+def batch(size=2):
+    return {
+        "image": torch.randn(size, 3, 2048),
+        "semantic": torch.randint(0, 3, (size, 2048)),
+        "sample": torch.arange(size),
+    }
+
+
+def test_predictions_are_the_likeliest_classes():
+    task = make().eval()
+    given = batch()
+    result = task.predict_step(given, 0)
+    assert torch.equal(result["prediction"], task(given["image"]).argmax(1))
+    assert torch.equal(result["sample"], given["sample"])
+
+
+def test_void_is_found_by_its_name():
+    assert make().void_index == 0
+    assert make(class_names=["road", "sky"]).void_index is None
+
+
+@pytest.mark.parametrize(
+    ("choice", "balanced", "expected"),
+    [
+        ("balanced", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        ("balanced", None, None),
+        ("none", [1.0, 2.0, 3.0], None),
+        ([3.0, 0.0, 1.0], [1.0, 2.0, 3.0], [3.0, 0.0, 1.0]),
+    ],
+)
+def test_class_weights(choice, balanced, expected):
+    task = make(class_weights=choice, balanced_weights=balanced)
+    assert (None if task.weights is None else task.weights.tolist()) == expected
+    assert "weights" not in task.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_weights": [1.0, 2.0]}, "one weight for each of the 3 classes"),
+        ({"class_weights": "heavy"}, "must be 'balanced', 'none'"),
+        ({"class_weights": [1.0, -1.0, 1.0]}, "must not be negative"),
+        ({"class_names": []}, "class_names is empty"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make(**arguments)
+
+
+def test_schedules_are_optional():
+    assert set(make().configure_optimizers()) == {"optimizer"}
+    schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=1)
+    chosen = make(optimizer=partial(torch.optim.SGD, lr=0.5), lr_scheduler=schedule)
+    optimizers = chosen.configure_optimizers()
+    assert optimizers["lr_scheduler"].optimizer is optimizers["optimizer"]
+    assert optimizers["optimizer"].param_groups[0]["lr"] == 0.5
+
+
+def test_hyperparameters_are_plain_values():
+    hyperparameters = dict(make().hparams)
+    assert hyperparameters["nside"] == 16
+    assert not any(callable(value) for value in hyperparameters.values())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({"nside": 32}, "trained with nside 32, the data have 16"),
+        ({"base_pixels": [0, 1]}, r"trained with base_pixels \[0, 1\]"),
+        ({"class_names": ["void", "car"]}, "trained with class_names"),
+    ],
+)
+def test_checkpoints_of_other_data_are_refused(theirs, message):
+    task = make()
+    checkpoint = {}
+    task.on_save_checkpoint(checkpoint)
+    task.on_load_checkpoint(checkpoint)
+    with pytest.raises(ValueError, match=message):
+        task.on_load_checkpoint({"healswin": {**checkpoint["healswin"], **theirs}})
+
+
+def test_names_that_one_side_lacks_do_not_count():
+    check_same_data({"nside": 4}, {"pole": "camera"})
+    with pytest.raises(ValueError, match="nside 4"):
+        check_same_data({"nside": 4}, {"nside": 8})

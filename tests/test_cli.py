@@ -1,0 +1,232 @@
+"""The commands in one process, on generated scenes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from healswin.__main__ import main
+from healswin.data import PreparedSet
+from healswin.data.predictions import PredictionSet
+from healswin.metrics import PixelPrior, SegmentationScores
+from healswin.tasks import SegmentationTask
+
+CONFIG = """
+seed_everything: 1
+trainer:
+  accelerator: cpu
+  max_epochs: 1
+  log_every_n_steps: 1
+  enable_progress_bar: false
+  enable_model_summary: false
+data:
+  batch_size: 4
+model:
+  class_path: healswin.tasks.SegmentationTask
+  init_args:
+    network:
+      class_path: healswin.models.HealSwinUNet
+      init_args:
+        embed_dim: 8
+        depths: [1, 2]
+        num_heads: [1, 2]
+        window_size: 16
+        shift_size: 2
+"""
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+    """A run that has been trained for one epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    config = folder.parent / "config.yaml"
+    config.write_text(CONFIG)
+    arguments = ["--data.root", str(prepared(16)), "--trainer.default_root_dir", str(folder)]
+    assert main(["fit", "--config", str(config), *arguments]) == 0
+    return folder
+
+
+def arguments_of(run):
+    quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+    return ["--ckpt_path", str(run / "checkpoints" / "best.ckpt"), *quiet]
+
+
+def test_fit_leaves_checkpoints_logs_and_its_configuration(run, prepared):
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    logs = run / "logs" / "version_0"
+    header = (logs / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"train/loss_epoch", "val/miou_without_void", "val/iou/road"} <= set(header)
+    assert list(logs.glob("events.out.tfevents.*"))
+    assert "embed_dim: 8" in (logs / "config.yaml").read_text()
+
+
+def test_checkpoints_load_with_weights_only(run):
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["healswin"]["nside"] == 16
+    assert checkpoint["hyper_parameters"]["network"]["init_args"]["embed_dim"] == 8
+    parameters = {name for name, _ in SegmentationTask.load_from_checkpoint(
+        run / "checkpoints" / "best.ckpt", map_location="cpu"
+    ).named_parameters()}
+    assert parameters == set(checkpoint["state_dict"])
+
+
+def test_test_needs_no_model_and_measures_in_both_worlds(run, prepared):
+    root = prepared(16)
+    assert main(["test", *arguments_of(run), "--data.root", str(root)]) == 0
+    summary = json.loads((run / "test.json").read_text())
+    results = summary["results"]
+    assert set(results) == {"sphere", "sphere_prior", "image", "image_prior"}
+    assert summary["samples"] == len(PreparedSet.open(root).split["test"])
+    report = (run / "report.md").read_text()
+    for column in results:
+        assert f"{results[column]['miou_without_void']:.4f}" in report
+    pictures = list((run / "report").glob("*.png"))
+    assert len(pictures) == 4
+    assert all(f"report/{p.name}" in report for p in pictures)
+
+
+def test_the_prior_is_what_its_definition_says(run, prepared):
+    data = PreparedSet.open(prepared(16))
+    labels = [data.semantic(i) for i in data.split["train"]]
+    prior = PixelPrior.from_labels(labels, data.num_classes).prediction
+    scores = SegmentationScores(data.num_classes, data.class_names, void_index=0)
+    for i in data.split["test"]:
+        scores.update(torch.from_numpy(prior).long(), torch.from_numpy(data.semantic(i)).long())
+    main(["test", *arguments_of(run), "--data.root", str(data.root)])
+    reported = json.loads((run / "test.json").read_text())["results"]["sphere_prior"]
+    expected = scores.compute()
+    assert reported["miou_without_void"] == pytest.approx(float(expected["miou_without_void"]))
+    assert reported["accuracy"] == pytest.approx(float(expected["accuracy"]))
+
+
+def test_without_source_images_the_report_says_so(run, prepared, tmp_path):
+    arguments = ["--data.root", str(prepared(16)), "--data.source", str(tmp_path)]
+    out = ["--trainer.default_root_dir", str(tmp_path / "run")]
+    assert main(["test", *arguments_of(run), *arguments, *out]) == 0
+    summary = json.loads((tmp_path / "run" / "test.json").read_text())
+    assert set(summary["results"]) == {"sphere", "sphere_prior"}
+    assert summary["images"] == "source images absent"
+    assert "source images are absent" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_predictions_can_be_opened_again(run, prepared):
+    data = PreparedSet.open(prepared(16))
+    arguments = ["--data.root", str(data.root), "--predictions.pictures", "2"]
+    assert main(["predict", *arguments_of(run), *arguments]) == 0
+    predictions = PredictionSet.open(run / "predictions")
+    assert predictions.grid == data.grid
+    assert predictions.sample_names == [data.sample_names[i] for i in data.split["test"]]
+    task = SegmentationTask.load_from_checkpoint(
+        run / "checkpoints" / "best.ckpt", map_location="cpu"
+    ).eval()
+    from healswin.data import PreparedDataModule
+
+    batch = next(iter(PreparedDataModule(str(data.root), batch_size=4).test_dataloader()))
+    with torch.no_grad():
+        expected = task(batch["image"]).argmax(1).numpy()
+    agree = np.mean([np.mean(predictions.semantic(i) == expected[i]) for i in range(4)])
+    assert agree > 0.999
+    assert len(list((run / "pictures").glob("*.png"))) == 2
+
+
+def test_fit_resumes_where_it_stopped(run, prepared, tmp_path):
+    """One epoch, then a second one resumed, is two epochs in one go."""
+    config = run.parent / "config.yaml"
+    common = ["--config", str(config), "--data.root", str(prepared(16))]
+    both = ["--trainer.max_epochs", "2", "--trainer.default_root_dir"]
+    last = run / "checkpoints" / "last.ckpt"
+    resumed, straight = tmp_path / "resumed", tmp_path / "straight"
+    assert main(["fit", *common, *both, str(resumed), "--ckpt_path", str(last)]) == 0
+    assert main(["fit", *common, *both, str(straight)]) == 0
+    one, other = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        for folder in (resumed, straight)
+    )
+    assert one["epoch"] == other["epoch"] == 1
+    assert one["global_step"] == other["global_step"]
+    for name, value in one["state_dict"].items():
+        torch.testing.assert_close(value, other["state_dict"][name], rtol=1e-5, atol=1e-6)
+
+
+def test_print_config_states_shared_things_once(prepared, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--data.root", str(prepared(16)), "--print_config"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert "class_path: healswin.models.HealSwinUNet" in printed
+    assert "nside" not in printed
+    assert "base_pixels" not in printed
+
+
+def test_the_data_set_must_be_named(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit"])
+    assert stopped.value.code == 2
+    assert "data.root" in capsys.readouterr().err
+
+
+def test_wrong_input_is_one_line(run, prepared, tmp_path, capsys):
+    assert main(["test", *arguments_of(run), "--data.root", str(tmp_path / "nothing")]) == 2
+    assert "nothing does not exist: a prepared data set is needed" in capsys.readouterr().err
+    assert main(["test", *arguments_of(run), "--data.root", str(prepared(32))]) == 2
+    message = capsys.readouterr().err
+    assert "trained with nside 16, the data have 32" in message
+    assert "Traceback" not in message
+
+
+def test_a_network_that_does_not_fit_is_named(prepared, capsys):
+    window = ["--model.init_args.network.init_args.window_size", "1024"]
+    network = ["--model.init_args.network", "healswin.models.HealSwinUNet"]
+    assert main(["fit", "--data.root", str(prepared(16)), *network, *window]) == 2
+    assert "stage with nside 4 and 128 tokens: window=1024" in capsys.readouterr().err.replace(
+        "stage with nside 8 and 512 tokens", "stage with nside 4 and 128 tokens"
+    )
+
+
+def test_help_and_version_load_no_torch():
+    program = (
+        "import sys; from healswin.__main__ import main; main(['--help']); main(['--version']);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "fit" in done.stdout
+    assert "healswin 0." in done.stdout
+
+
+def test_the_package_imports_without_warnings():
+    program = "import healswin; print(healswin.create_model, healswin.HealpixGrid)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+CONFIGURATIONS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda p: p.name)
+def test_every_configuration_trains(path, prepared, tmp_path):
+    """One step of training and validation on generated data of a smaller nside."""
+    arguments = ["--data.root", str(prepared(64)), "--data.batch_size", "1"]
+    one_step = ["--trainer.fast_dev_run", "1", "--trainer.accelerator", "cpu"]
+    one_process = ["--trainer.devices", "1", "--trainer.num_nodes", "1"]
+    folder = ["--trainer.default_root_dir", str(tmp_path)]
+    quiet = ["--trainer.enable_progress_bar", "false"]
+    status = main(
+        ["fit", "--config", str(path), *arguments, *one_step, *one_process, *folder, *quiet]
+    )
+    assert status == 0
+
+
+def test_configurations_open_with_what_they_are():
+    assert CONFIGURATIONS
+    for path in CONFIGURATIONS:
+        head = path.read_text().split("\n\n")[0]
+        assert head.startswith("#"), path
+        for word in ("Command", "Hardware", "Time", "Score"):
+            assert word in head, (path, word)
