@@ -8,7 +8,6 @@ VENV ?= .venv
 EXTRA ?=
 BIN := $(VENV)/bin
 RUN := runs/demo
-# One core stays free for whoever else uses the machine only if there are more than two.
 WORKERS ?= 2
 
 .PHONY: demo test test-slow lint format clean
@@ -22,15 +21,16 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/healswin-prep street data/street --scenes 80 --size 320x242 --seed 1 --workers $(WORKERS)
+	$(BIN)/healswin-prep street data/street --scenes 80 --size 640x484 --seed 1 --workers $(WORKERS)
 	$(BIN)/healswin-prep convert --reader synwoodscape --classes large-ad data/street data/street64 \
 	  --nside 64 --base-pixels 0-7 --tasks semantic,depth --split train:0.75,val:0.1,test:0.15 \
 	  --workers $(WORKERS)
 	$(BIN)/healswin fit --config configs/quickstart.yaml --data.root data/street64 \
 	  --trainer.default_root_dir $(RUN)
-	$(BIN)/healswin test --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64
+	$(BIN)/healswin test --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64 \
+	  --verbose false
 	$(BIN)/healswin predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64
-	@echo; cat $(RUN)/table.md; echo; echo "Report with pictures: $(RUN)/report.md"
+	@echo; grep "^|" $(RUN)/report.md; echo; echo "Report with pictures: $(RUN)/report.md"
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not slow"

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _work: Callable | None = None
 
@@ -52,7 +55,9 @@ def run_all(
         initargs=(os.getpid(), make),
     )
     try:
-        for future in as_completed([pool.submit(_call, item) for item in items]):
+        with _one_thread_each():
+            futures = [pool.submit(_call, item) for item in items]
+        for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool:
         raise RuntimeError(
@@ -61,6 +66,26 @@ def run_all(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that start meanwhile use one thread each for linear algebra.
+
+    The libraries read their number of threads when they are loaded; with as many threads as cores
+    in every worker the workers take each other's cores: two of them on two cores rendered street
+    scenes in 11.5 s instead of 6.9 s.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start(parent: int, make: Callable[[], Callable]) -> None:

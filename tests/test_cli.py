@@ -68,9 +68,12 @@ def test_checkpoints_load_with_weights_only(run):
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["healswin"]["nside"] == 16
     assert checkpoint["hyper_parameters"]["network"]["init_args"]["embed_dim"] == 8
-    parameters = {name for name, _ in SegmentationTask.load_from_checkpoint(
-        run / "checkpoints" / "best.ckpt", map_location="cpu"
-    ).named_parameters()}
+    parameters = {
+        name
+        for name, _ in SegmentationTask.load_from_checkpoint(
+            run / "checkpoints" / "best.ckpt", map_location="cpu"
+        ).named_parameters()
+    }
     assert parameters == set(checkpoint["state_dict"])
 
 

@@ -59,6 +59,8 @@ def test_two_processes_train_together_and_measure_what_one_measures(prepared, tm
     for column, scores in one.items():
         for name, value in scores.items():
             assert several[column][name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
-    chunks = [sorted(p.name for p in (tmp_path / n / "predictions/semantic/c").iterdir())
-              for n in ("one", "two")]
+    chunks = [
+        sorted(p.name for p in (tmp_path / n / "predictions/semantic/c").iterdir())
+        for n in ("one", "two")
+    ]
     assert chunks[0] == chunks[1]

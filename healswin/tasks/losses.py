@@ -25,6 +25,7 @@ def weighted_cross_entropy(
         ignore_index: Class that does not count.
     """
     logits = logits.float()  # a sum over half a million pixels needs more than 8 bits
+    weights = None if weights is None else weights.float()
     total = functional.cross_entropy(
         logits, target, weight=weights, ignore_index=ignore_index, reduction="sum"
     )

@@ -56,5 +56,8 @@ def test_a_batch_without_labels_has_no_loss_and_no_gradient():
 
 def test_half_precision_is_summed_in_single():
     logits, target, weights = batch()
-    loss = weighted_cross_entropy(logits.bfloat16(), target, weights)
+    loss = weighted_cross_entropy(logits.bfloat16(), target, weights.bfloat16())
     assert loss.dtype == torch.float32
+    torch.testing.assert_close(
+        loss, weighted_cross_entropy(logits, target, weights), rtol=0.02, atol=0
+    )
