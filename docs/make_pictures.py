@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation: python docs/make_pictures.py
+"""Draw the pictures of the documentation: run `python docs/make_pictures.py`.
 
 They are drawn from code alone; docs/images/demo.png is a page of `make demo` (its
 runs/demo/report/*.png).
