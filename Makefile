@@ -1,6 +1,6 @@
 # make demo       from nothing to a segmented street scene on the sphere
 # make test       the tests;  make test-slow: those that kill processes or start several
-# make lint       ruff;       make format: apply it
+# make lint       ruff;       make format: apply it;  make docs: the reference as web pages
 # PYTHON=python3.12 VENV=.venv312 EXTRA="torch==2.11.*" choose another Python, folder, versions.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 RUN := runs/demo
 WORKERS ?= 2
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow lint format docs clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,5 +46,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/mkdocs build --quiet --config-file docs/mkdocs.yml
+	@echo "Documentation: build/docs/index.html"
+
 clean:
-	rm -rf runs data/street data/street64 data/street64.partial .pytest_cache .ruff_cache .hypothesis
+	rm -rf build runs data/street data/street64 data/street64.partial .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Draw the pictures of the documentation: run `python docs/make_pictures.py`.
 
-They are drawn from code alone; docs/images/demo.png is a page of `make demo` (its
+They are drawn from code alone; docs/pages/images/demo.png is a page of `make demo` (its
 runs/demo/report/*.png).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from healswin.grid import HealpixGrid, window_shift
 from healswin.viz import windows_figure, write_png
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parent / "pages" / "images"
 
 
 def windows() -> None:

@@ -54,7 +54,6 @@ class HealSwinCLI(LightningCLI):
                 "checkpoint.filename": "best",
                 "checkpoint.monitor": "val/miou_without_void",
                 "checkpoint.mode": "max",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -82,12 +81,25 @@ class HealSwinCLI(LightningCLI):
             config.trainer.logger = False
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
-        """Log to CSV and TensorBoard unless the configuration names loggers."""
-        config = self.config_init[self.subcommand].trainer
-        if config.logger is None or config.logger is True:
-            csv = CSVLogger(config.default_root_dir, name="logs")
-            board = TensorBoardLogger(config.default_root_dir, name="logs", version=csv.version)
+        """Log to CSV and TensorBoard unless the configuration names loggers; keep the last epoch.
+
+        ModelCheckpoint's own ``save_last`` repeats the last *saved* epoch, which with a monitored
+        score is the best one; a run is to be resumed where it stopped.
+        """
+        config = self.config_init[self.subcommand]
+        if config.trainer.logger is None or config.trainer.logger is True:
+            csv = CSVLogger(config.trainer.default_root_dir, name="logs")
+            board = TensorBoardLogger(
+                config.trainer.default_root_dir, name="logs", version=csv.version
+            )
             kwargs["logger"] = [csv, board]
+        last = ModelCheckpoint(
+            config.checkpoint.dirpath,
+            filename="last",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        self.trainer_defaults["callbacks"] = [last]
         return super().instantiate_trainer(**kwargs)
 
 
