@@ -1,8 +1,8 @@
 """From a folder of images to a prepared set: ``healswin-prep convert``.
 
-Everything that can be wrong is looked at before the first image is decoded (:mod:`data_prep.plan`);
-then samples are converted in any order by any number of workers (:mod:`data_prep.sampling`), noted
-down as they are finished (:mod:`healswin.data.writer`) and summed up in their order.
+Everything that can be wrong is looked at before the first image is decoded (`data_prep.plan`);
+then samples are converted in any order by any number of workers (`data_prep.sampling`), noted
+down as they are finished (`healswin.data.writer`) and summed up in their order.
 """
 
 from __future__ import annotations

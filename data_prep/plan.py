@@ -31,14 +31,14 @@ class Conversion:
 
     Args:
         source: Folder of the source data set.
-        reader: A key of :data:`data_prep.readers.READERS`.
+        reader: A key of `data_prep.readers.READERS`.
         classes: A class list of the reader; used if labels are converted.
         nside: Pixels along one side of a base pixel.
         base_pixels: The part of the sphere, e.g. (0, ..., 7) for fisheye cameras.
         tasks: Arrays besides the image.
-        split: See :func:`data_prep.split.parse_split`.
+        split: See `data_prep.split.parse_split`.
         seed: Decides which scenes go into which part.
-        pole: "camera" or "vehicle" (:func:`healswin.cameras.pole_rotation`).
+        pole: "camera" or "vehicle" (`healswin.cameras.pole_rotation`).
         invalid: "ignore" or "void": the label outside the camera's field.
         cameras: Names of the cameras that are wanted; none names all.
         limit: Number of frames, the first in the order of their names; None for all.
@@ -66,7 +66,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Plan:
-    """A conversion whose source has been looked through; made by :func:`make_plan`."""
+    """A conversion whose source has been looked through; made by `make_plan`."""
 
     conversion: Conversion
     reader: Reader

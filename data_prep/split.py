@@ -60,7 +60,7 @@ def split_by_scene(
 
     Args:
         scenes: The scene of each sample.
-        shares: From :func:`parse_split`; of the scenes, rounded, at least one scene a part.
+        shares: From `parse_split`; of the scenes, rounded, at least one scene a part.
         seed: Decides the order of the scenes.
 
     Returns:

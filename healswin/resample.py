@@ -26,7 +26,7 @@ class ImageToGrid:
         camera: Calibration of the images.
         grid: Where the values go.
         pole: "camera" puts the optical axis at the grid's north pole, "vehicle" the camera's
-            horizontal viewing direction (see :func:`healswin.cameras.pole_rotation`).
+            horizontal viewing direction (see `healswin.cameras.pole_rotation`).
 
     Attributes:
         valid: (pixels,) bool, the pixel's ray is inside the lens's field and the image.
@@ -99,7 +99,7 @@ class GridToImage:
     Args:
         camera: Calibration of the image that is made.
         grid: Where the values come from.
-        pole: As for :class:`ImageToGrid`.
+        pole: As for `ImageToGrid`.
 
     Attributes:
         covered: (height, width) bool, the image pixel has a ray inside the lens's field and that

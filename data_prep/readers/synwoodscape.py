@@ -50,7 +50,7 @@ class SynWoodScapeReader:
         self.root = root
 
     def frames(self, tasks: tuple[str, ...]) -> list[Frame]:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         images = self._files("rgb_images", ".png")
         if not images:
             raise ValueError(f"{self.root} holds no images: rgb_images/*.png are expected")
@@ -77,7 +77,7 @@ class SynWoodScapeReader:
         return frames
 
     def calibration(self, frame: Frame) -> Camera:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         path = self.root / frame.files["calibration"]
         if not path.is_file():
             raise ValueError(f"{path} is missing: the image {frame.name} has no calibration")
@@ -90,7 +90,7 @@ class SynWoodScapeReader:
         return camera
 
     def check(self, frame: Frame, camera: Camera) -> None:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         size = (camera.width, camera.height)
         check_png(self.root / frame.files["image"], size, ("RGB", "RGB with alpha"))
         if "semantic" in frame.files:
@@ -99,17 +99,17 @@ class SynWoodScapeReader:
             _check_depth(self.root / frame.files["depth"], size)
 
     def image(self, data: bytes, file: str) -> UInt8[np.ndarray, "height width 3"]:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         image = decode_png(data, file)
         alpha = image.shape[2] == 4
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if alpha else cv2.COLOR_BGR2RGB)
 
     def semantic(self, data: bytes, file: str) -> UInt8[np.ndarray, "height width"]:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         return decode_png(data, file)
 
     def depth(self, data: bytes, file: str) -> Float32[np.ndarray, "height width"]:
-        """See :class:`data_prep.readers.base.Reader`."""
+        """See `data_prep.readers.base.Reader`."""
         depth = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32)
         if (depth < 0).any():
             raise ValueError(f"{file} holds the negative depth {np.nanmin(depth)}")

@@ -5,8 +5,8 @@ the image covers -0.5 <= u <= width - 0.5. theta is the angle to the optical axi
 atan2(y, x). Everything is float64 numpy; a direction or pixel without an image is not a number,
 never a neighbouring value.
 
-A camera model is one file with one frozen class that satisfies :class:`Camera`, and one line in
-:data:`CAMERA_MODELS`.
+A camera model is one file with one frozen class that satisfies `Camera`, and one line in
+`CAMERA_MODELS`.
 """
 
 from healswin.cameras.base import Camera, pole_rotation, quaternion_to_matrix

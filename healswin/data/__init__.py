@@ -1,10 +1,10 @@
 """Prepared data sets: their format, reading, writing, and the data module that trains from them.
 
-* :mod:`healswin.data.store` says what a prepared set is and reads it;
-* :mod:`healswin.data.writer` builds one so that it can be killed at any moment;
-* :mod:`healswin.data.sources` goes back to the images and labels a set was made from;
-* :mod:`healswin.data.transforms` turns stored values into a network's input and back;
-* :mod:`healswin.data.prepared` is the LightningDataModule.
+* `healswin.data.store` says what a prepared set is and reads it;
+* `healswin.data.writer` builds one so that it can be killed at any moment;
+* `healswin.data.sources` goes back to the images and labels a set was made from;
+* `healswin.data.transforms` turns stored values into a network's input and back;
+* `healswin.data.prepared` is the LightningDataModule.
 
 Nothing here knows a task or a model. torch and lightning are imported only when the data module
 is asked for, because conversion workers import this package too.

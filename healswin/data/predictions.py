@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 
 
 class PredictionSet:
-    """Predicted classes, opened for reading. Use :meth:`open`.
+    """Predicted classes, opened for reading. Use `open`.
 
     Attributes:
         root: The folder.
@@ -72,7 +72,7 @@ class PredictionSet:
 
 
 class PredictionFile:
-    """Writes a :class:`PredictionSet`; several processes may write different samples.
+    """Writes a `PredictionSet`; several processes may write different samples.
 
     Args:
         root: Where the whole set will be; an older one there is replaced.

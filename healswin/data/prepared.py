@@ -2,15 +2,13 @@
 
 A batch is a dict of tensors:
 
-=========== ============================ ======= ================================================
-key         shape                        dtype   holds
-=========== ============================ ======= ================================================
-image       (batch, channels, pixels)    float32 normalised with the set's mean and deviation
-semantic    (batch, pixels)              int64   class, ``ignore_index`` where there is none
-depth       (batch, pixels)              float32 metres along the ray, +inf sky, NaN unknown
-valid       (batch, pixels)              bool    the camera sees the pixel
-sample      (batch,)                     int64   index into the set
-=========== ============================ ======= ================================================
+| key | shape | dtype | holds |
+|---|---|---|---|
+| image | (batch, channels, pixels) | float32 | normalised with the set's mean and deviation |
+| semantic | (batch, pixels) | int64 | class, `ignore_index` where there is none |
+| depth | (batch, pixels) | float32 | metres along the ray, +inf sky, NaN unknown |
+| valid | (batch, pixels) | bool | the camera sees the pixel |
+| sample | (batch,) | int64 | index into the set |
 
 with semantic and depth where the set has them.
 """
@@ -98,7 +96,7 @@ class PreparedDataModule(LightningDataModule):
         num_classes: Number of classes.
         class_names: Their names.
         class_colours: Their RGB colours.
-        class_weights: See :func:`healswin.data.transforms.class_weights`; of the training split.
+        class_weights: See `healswin.data.transforms.class_weights`; of the training split.
         ignore_index: Label of pixels without truth.
 
     Raises:

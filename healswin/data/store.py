@@ -2,17 +2,15 @@
 
 A prepared set is one Zarr v3 group with these arrays, one chunk a sample:
 
-=========== ======================= ================= ==========================================
-array       shape                   dtype             outside ``valid``
-=========== ======================= ================= ==========================================
-image       (samples, pixels, C)    uint8 or float32  0
-semantic    (samples, pixels)       uint8             255 (ignored), or 0 with ``--invalid void``
-depth       (samples, pixels)       float32, metres   NaN (unknown); +inf is the sky
-valid       (cameras, pixels)       bool              the definition: the pixel's ray is inside
-                                                      the lens's field and meets the image
-=========== ======================= ================= ==========================================
+| array | shape | dtype | outside `valid` |
+|---|---|---|---|
+| image | (samples, pixels, C) | uint8 or float32 | 0 |
+| semantic | (samples, pixels) | uint8 | 255 (ignored), or 0 with `--invalid void` |
+| depth | (samples, pixels) | float32, metres | NaN (unknown); +inf is the sky |
+| valid | (cameras, pixels) | bool | the definition: see below |
 
-Pixels are in the order of :class:`healswin.grid.HealpixGrid`. Everything else is in the group's
+A pixel is valid for a camera if its ray is inside the lens's field and meets the image. Pixels are
+in the order of `healswin.grid.HealpixGrid`. Everything else is in the group's
 attributes as plain JSON: the grid, class names and colours, the calibration of every camera, name,
 camera and source files of every sample, the split, and statistics of the training split. Nothing
 in a set depends on the time, the order or the number of workers with which it was made.
@@ -24,7 +22,7 @@ for one compressed .npz file a sample. Level 3 reads as fast as level 1 and is t
 its slower writing (5 ms a sample more) is hidden by the decoding of the source image.
 
 A missing chunk reads as zeros in Zarr. So a set is built under another name
-(:mod:`healswin.data.writer`), only a whole one carries the attribute ``complete``, and the reader
+(`healswin.data.writer`), only a whole one carries the attribute ``complete``, and the reader
 looks whether a sample's chunk is there before it reads it.
 """
 
@@ -61,7 +59,7 @@ class PreparedSet:
     Opening reads the attributes only; arrays are opened at their first use. A set pickles as its
     path, so that it travels into data-loading workers however they are started.
 
-    Use :meth:`open`.
+    Use `open`.
     """
 
     def __init__(self, root: Path, attributes: dict[str, Any]) -> None:
@@ -158,7 +156,7 @@ class PreparedSet:
 
     @property
     def image_std(self) -> list[float]:
-        """Standard deviation of each channel, like :attr:`image_mean`."""
+        """Standard deviation of each channel, like `image_mean`."""
         return self.attributes["image_std"]
 
     @property
@@ -173,7 +171,7 @@ class PreparedSet:
 
     @property
     def sample_camera(self) -> list[str]:
-        """Key of each sample's camera in :attr:`cameras`."""
+        """Key of each sample's camera in `cameras`."""
         return self.attributes["sample_camera"]
 
     @property
@@ -194,7 +192,7 @@ class PreparedSet:
         return Path(self.attributes["source_root"])
 
     def source_files(self, index: int) -> dict[str, str]:
-        """Paths of a sample's source files under :attr:`source_root`, by kind."""
+        """Paths of a sample's source files under `source_root`, by kind."""
         files = self.attributes["sources"][self._checked(index)]
         return {kind: entry["path"] for kind, entry in files.items()}
 
@@ -203,7 +201,7 @@ class PreparedSet:
         return self._sample("image", index)
 
     def semantic(self, index: int) -> UInt8[np.ndarray, " pixels"]:
-        """The class of each pixel, :attr:`ignore_index` where there is none."""
+        """The class of each pixel, `ignore_index` where there is none."""
         return self._sample("semantic", index)
 
     def depth(self, index: int) -> Float32[np.ndarray, " pixels"]:
@@ -214,7 +212,7 @@ class PreparedSet:
         """The pixels that a camera sees.
 
         Args:
-            camera: A key of :attr:`cameras`.
+            camera: A key of `cameras`.
 
         Raises:
             ValueError: If the set has no such camera.

@@ -33,7 +33,7 @@ _ZSTD_LEVEL = 3
 
 
 class PreparedSetWriter:
-    """Builds one prepared set; holds its lock until :meth:`close`. A context manager.
+    """Builds one prepared set; holds its lock until `close`. A context manager.
 
     Args:
         out: Where the whole set will be.
@@ -45,7 +45,7 @@ class PreparedSetWriter:
 
     Attributes:
         partial: The folder being filled.
-        finished: What :meth:`record` was told about each finished sample, of earlier runs too.
+        finished: What `record` was told about each finished sample, of earlier runs too.
 
     Raises:
         ValueError: If another process builds this set, OUT exists and may not be replaced, or what
@@ -91,7 +91,7 @@ class PreparedSetWriter:
 
         Args:
             index: The sample.
-            facts: JSON values that :meth:`finish`'s caller needs of it.
+            facts: JSON values that `finish`'s caller needs of it.
         """
         line = json.dumps({"index": index, **facts}, allow_nan=False)
         self._record.write(line.encode() + b"\n")
@@ -220,7 +220,7 @@ class SampleWriter:
     """Writes the chunks of single samples into a set being built; one in every worker.
 
     Args:
-        partial: :attr:`PreparedSetWriter.partial`.
+        partial: `PreparedSetWriter.partial`.
         names: The arrays.
     """
 

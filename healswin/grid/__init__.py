@@ -9,7 +9,7 @@ and the models rest on them:
   plain reshapes of the pixel axis;
 * a subset of base pixels is a plain concatenation of blocks of nside^2 pixels.
 
-:class:`HealpixGrid` names the pixels, :func:`window_shift` says which pixels attend to each other
+`HealpixGrid` names the pixels, `window_shift` says which pixels attend to each other
 in the shifted blocks of the transformer; ``docs/pages/images/windows.png`` shows them. healpy does
 the index arithmetic, here and nowhere else, and only at construction.
 """

@@ -2,7 +2,7 @@
 
 Unshifted blocks attend inside windows of consecutive nested pixels, so that nothing crosses their
 borders. Shifted blocks regroup the pixels first. Every strategy answers with the same three
-tables, a :class:`WindowShift`, and differs only in how it makes them:
+tables, a `WindowShift`, and differs only in how it makes them:
 
 * ``roll``: along the nested index. Any base pixels, cheap, and blind to where pixels lie.
 * ``grid``: half a window along x and y of every face. Base pixels 0..7.

@@ -31,7 +31,7 @@ class Block(nn.Module):
         dim: Channels of the tokens.
         num_heads: Attention heads.
         window_size: Tokens in a window.
-        bias: Relative position bias, see :class:`WindowAttention`.
+        bias: Relative position bias, see `WindowAttention`.
         cosine: Cosine attention.
         norm_placement: "post" or "pre".
         mlp_ratio: Hidden channels of the MLP over dim.
@@ -120,7 +120,7 @@ class Stage(nn.Module):
         dim: Channels of the tokens.
         num_heads: Attention heads.
         window_size: Tokens in a window.
-        windows: Shift strategy, see :mod:`healswin.grid.shifts`.
+        windows: Shift strategy, see `healswin.grid.shifts`.
         shift_size: How far the shifted windows are shifted.
         drop_path: One probability for each block; their number is the depth.
         bias: Relative position bias.

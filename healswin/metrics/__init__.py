@@ -1,8 +1,8 @@
 """Figures of merit, reckoned over a whole data set; they know no model and no data set.
 
-* :class:`SegmentationScores` (:mod:`healswin.metrics.iou`): IoU per class and its means from one
+* `SegmentationScores` (`healswin.metrics.iou`): IoU per class and its means from one
   confusion matrix, with optional area weights.
-* :class:`PixelPrior` (:mod:`healswin.metrics.prior`): each pixel's most frequent training class,
+* `PixelPrior` (`healswin.metrics.prior`): each pixel's most frequent training class,
   the prediction any model must beat.
 """
 

@@ -156,7 +156,7 @@ class HealSwinUNet(nn.Module):
         patch_size: Pixels in a patch, a power of four.
         window_size: Tokens in a window, a power of four.
         windows: How every second block shifts its windows: "roll", "grid" or "ring".
-        shift_size: How far; see :func:`healswin.grid.window_shift`.
+        shift_size: How far; see `healswin.grid.window_shift`.
         bias: Relative position bias, "table" or "none".
         cosine: Cosine attention (Swin V2) instead of scaled products (V1).
         norm_placement: "post" (Swin V2) or "pre" (V1).

@@ -29,7 +29,7 @@ _RENAMED = (
 
 
 def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Map a state dict of the published U-Net to the names of :class:`HealSwinUNet`.
+    """Map a state dict of the published U-Net to the names of `HealSwinUNet`.
 
     Args:
         state_dict: Parameters under the published names, `SwinHPTransformerSys` with its

@@ -13,7 +13,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {}
 
 
 def register_model(name: str) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
-    """Decorator that makes a builder available to :func:`create_model`.
+    """Decorator that makes a builder available to `create_model`.
 
     The builder takes nside, base_pixels, in_chans, num_classes and the network's own arguments.
 
@@ -45,7 +45,7 @@ def create_model(
     """Build a model by its name.
 
     Args:
-        name: One of :func:`list_models`.
+        name: One of `list_models`.
         grid: Grid of the maps.
         in_chans: Channels of the input.
         num_classes: Channels of the output.

@@ -1,10 +1,10 @@
 """Pictures as uint8 RGB arrays, and a function that writes them; they know no model.
 
-* :mod:`healswin.viz.colour`: class ids to colours, overlays, error maps.
-* :mod:`healswin.viz.sphere`: HEALPix values as a ball, a fisheye disc or an all-sky map.
-* :mod:`healswin.viz.text`: captions and the colour legend.
-* :mod:`healswin.viz.panel`: whole figures: image, truth and prediction side by side; windows.
-* :mod:`healswin.viz.png`: writing.
+* `healswin.viz.colour`: class ids to colours, overlays, error maps.
+* `healswin.viz.sphere`: HEALPix values as a ball, a fisheye disc or an all-sky map.
+* `healswin.viz.text`: captions and the colour legend.
+* `healswin.viz.panel`: whole figures: image, truth and prediction side by side; windows.
+* `healswin.viz.png`: writing.
 """
 
 from healswin.viz.colour import colourise, error_map, overlay

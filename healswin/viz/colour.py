@@ -26,7 +26,7 @@ def colourise(
     """The colour of every label.
 
     Args:
-        labels: Class ids of any shape; ``ignore_index`` becomes :data:`IGNORED`.
+        labels: Class ids of any shape; ``ignore_index`` becomes `IGNORED`.
         colours: RGB in 0..255 for every class.
         ignore_index: Id of pixels without a class.
 
@@ -90,7 +90,7 @@ def error_map(
     Args:
         image: RGB, uint8 (height, width, 3), that is shown in grey, or None for plain light grey.
         truth: Class ids; where they are ``ignore_index`` nothing is right or wrong and the
-            picture is :data:`IGNORED`.
+            picture is `IGNORED`.
         prediction: Class ids of the same shape.
         ignore_index: Id of pixels without a class.
 

@@ -73,7 +73,7 @@ def comparison_panel(
         class_colours: RGB in 0..255 of the classes.
         title: A line above the figure.
         ignore_index: Class id of pixels without truth or without prediction.
-        centre: Direction in the middle of the ball, see :func:`healswin.viz.sphere.orthographic`.
+        centre: Direction in the middle of the ball, see `healswin.viz.sphere.orthographic`.
         up: Vector that points up in the picture of the ball.
         height: Height of each of the eight pictures in pixels.
 

@@ -165,7 +165,7 @@ def disc_index(
         max_angle: Angle at the rim in radians of the equidistant projection; None: orthographic.
 
     Returns:
-        Indices into the grid, read-only; -1 for directions outside the grid, :data:`OUTSIDE`
+        Indices into the grid, read-only; -1 for directions outside the grid, `OUTSIDE`
         around the disc.
 
     Raises:
@@ -289,7 +289,7 @@ def draw_lines(
 
     Args:
         picture: RGB.
-        index: As :func:`disc_index` returns it.
+        index: As `disc_index` returns it.
         regions: Region of every pixel of the picture; around the disc it does not matter.
         width: Width of the lines in pixels.
         colour: RGB.
