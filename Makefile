@@ -52,4 +52,4 @@ docs: $(VENV)/.installed
 	@echo "Documentation: build/docs/index.html"
 
 clean:
-	rm -rf build runs data/street data/street64 data/street64.partial .pytest_cache .ruff_cache .hypothesis
+	rm -rf build $(RUN) data/street data/street64 data/street64.partial .pytest_cache .ruff_cache .hypothesis

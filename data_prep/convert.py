@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from data_prep.plan import Conversion, make_plan
+from data_prep.plan import Conversion, Plan, make_plan
 from data_prep.progress import progress_bar
+from data_prep.sampling import LabelCheck
 from data_prep.workers import run_all
-from healswin.data.store import PreparedSet
+from healswin.data.store import PreparedSet, partial_path
 from healswin.data.writer import PreparedSetWriter, plan_differences
 
 
@@ -63,10 +64,15 @@ def convert(
     plan = make_plan(conversion)
     if dry_run:
         return plan.summary(out)
+    begun = partial_path(out).exists()
+    if not begun:
+        _check_labels(plan, list(range(len(plan.frames))), workers, progress)
     with PreparedSetWriter(out, plan.as_json(), plan.arrays(), overwrite) as writer:
         # A source file that was mended since its sample was finished is converted again.
         done = {i for i, facts in writer.finished.items() if plan.is_current(i, facts)}
         left = [index for index in range(len(plan.frames)) if index not in done]
+        if begun:
+            _check_labels(plan, left, workers, progress)
         job = plan.job(writer.partial)
         with progress_bar(len(plan.frames), len(done), progress) as advance:
             for index, facts in run_all(job, left, min(workers, max(1, len(left)))):
@@ -76,3 +82,17 @@ def convert(
         writer.finish(plan.attributes(finished))
     parts = ", ".join(f"{name} {len(indices)}" for name, indices in plan.split.items())
     return f"{out}: {len(plan.frames)} samples ({parts}), {len(left)} of them converted now"
+
+
+def _check_labels(plan: Plan, indices: list[int], workers: int, progress: bool) -> None:
+    """Look at all label ids before the long work; they are the one thing that only decoding shows.
+
+    Raises:
+        ValueError: If a label file is damaged or holds an unknown id; the message names it.
+    """
+    if plan.classes is None or not indices:
+        return
+    labels = LabelCheck(plan.reader, plan.frames, plan.classes)
+    with progress_bar(len(indices), 0, progress, "checking labels") as advance:
+        for _ in run_all(labels, indices, min(workers, len(indices))):
+            advance()

@@ -13,7 +13,7 @@ import numpy as np
 import healswin
 from data_prep.classes import ClassList
 from data_prep.readers import READERS, Frame, Reader
-from data_prep.sampling import SamplingJob
+from data_prep.sampling import SamplingJob, file_stamp
 from data_prep.split import parse_split, split_by_scene
 from data_prep.stats import total_classes, total_depth, total_image
 from healswin.cameras import Camera, pole_rotation
@@ -76,6 +76,7 @@ class Plan:
     classes: ClassList | None
     grid: HealpixGrid
     split: dict[str, list[int]]
+    up: list[float]
 
     def as_json(self) -> dict[str, Any]:
         """What a resumed conversion must have in common with the one that began."""
@@ -87,10 +88,9 @@ class Plan:
         }
 
     def is_current(self, index: int, facts: dict[str, Any]) -> bool:
-        """Whether the source files of a finished sample still have the size they had then."""
-        root = self.reader.root
+        """Whether the source files of a finished sample are still those that were read."""
         return all(
-            (root / path).stat().st_size == facts["sources"][kind]["size"]
+            file_stamp(self.reader.root / path) == facts["stamps"][kind]
             for kind, path in self.frames[index].files.items()
         )
 
@@ -137,7 +137,7 @@ class Plan:
             "base_pixels": list(self.grid.base_pixels),
             "order": "nested",
             "pole": self.conversion.pole,
-            "up": _up(self.conversion.pole, list(self.cameras.values())),
+            "up": self.up,
             "tasks": list(self.conversion.tasks),
             "class_names": list(self.classes.names) if labelled else [],
             "class_colours": [list(c) for c in self.classes.colours] if labelled else [],
@@ -227,7 +227,8 @@ def make_plan(conversion: Conversion) -> Plan:
         _check_view(key, camera, grid, conversion.pole)
     for frame, key in zip(frames, camera_keys, strict=True):
         reader.check(frame, cameras[key])
-    return Plan(conversion, reader, frames, camera_keys, cameras, classes, grid, split)
+    up = _up(conversion.pole, list(cameras.values()))
+    return Plan(conversion, reader, frames, camera_keys, cameras, classes, grid, split, up)
 
 
 def _calibrations(reader: Reader, frames: list[Frame]) -> tuple[list[str], dict[str, Camera]]:
@@ -268,4 +269,9 @@ def _up(pole: str, cameras: list[Camera]) -> list[float]:
     vertical = np.array([0.0, 0.0, 1.0])
     directions = [pole_rotation(c, pole).T @ c.rotation().T @ vertical for c in cameras]
     mean = np.mean(directions, axis=0)
+    if np.linalg.norm(mean) < 0.1:
+        raise ValueError(
+            "pole='vehicle': the vertical of these cameras points in all directions of the map, "
+            "their quaternions contradict each other: use pole='camera'"
+        )
     return (mean / np.linalg.norm(mean)).tolist()

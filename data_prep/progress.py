@@ -25,13 +25,16 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[], None]]:
+def progress_bar(
+    total: int, done: int, shown: bool, what: str = "converting"
+) -> Iterator[Callable[[], None]]:
     """A bar on stderr while the context lasts; yields the function that advances it by one.
 
     Args:
         total: Number of samples.
         done: How many of them an earlier run has finished.
         shown: Whether to draw anything.
+        what: What is being done, before the bar.
     """
     columns = [
         TextColumn("{task.description}"),
@@ -42,5 +45,5 @@ def progress_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[], No
         TextColumn("left"),
     ]
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
-        task = progress.add_task("converting", total=total, completed=done)
+        task = progress.add_task(what, total=total, completed=done)
         yield lambda: progress.advance(task)

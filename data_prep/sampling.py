@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +57,40 @@ class SamplingJob:
         return SampleConverter(self)
 
 
+def file_stamp(path: Path) -> list[int]:
+    """Size and time of change of a file; it differs when the file has been mended since."""
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
+
+
+@dataclass(frozen=True)
+class LabelCheck:
+    """Looks at the ids of label images, so that a strange one is found before the work starts.
+
+    Args:
+        reader: Decodes the source files.
+        frames: All samples in the set's order.
+        classes: The ids that there are.
+    """
+
+    reader: Reader
+    frames: list[Frame]
+    classes: ClassList
+
+    def __call__(self) -> Callable[[int], None]:
+        """The function that checks a sample; nothing is to be opened in a worker."""
+        return self.check
+
+    def check(self, index: int) -> None:
+        """Decode the labels of a sample.
+
+        Raises:
+            ValueError: If the file is damaged or holds an unknown id; the message names it.
+        """
+        path = self.reader.root / self.frames[index].files["semantic"]
+        self.classes.classes_of(self.reader.semantic(path.read_bytes(), str(path)), str(path))
+
+
 class SampleConverter:
     """Converts samples; holds the tables of the cameras and the open arrays of one process."""
 
@@ -77,8 +112,10 @@ class SampleConverter:
         job = self._job
         frame = job.frames[index]
         table = self._table(job.camera_keys[index])
+        stamps = {kind: file_stamp(job.reader.root / path) for kind, path in frame.files.items()}
         data = {kind: (job.reader.root / path).read_bytes() for kind, path in frame.files.items()}
         facts: dict[str, Any] = {
+            "stamps": stamps,
             "sources": {
                 kind: {
                     "path": frame.files[kind],
@@ -86,7 +123,7 @@ class SampleConverter:
                     "sha256": hashlib.sha256(content).hexdigest(),
                 }
                 for kind, content in data.items()
-            }
+            },
         }
         image = table.bilinear(job.reader.image(data["image"], self._file(frame, "image")))
         values = {"image": image}

@@ -11,6 +11,7 @@ and predict, given a checkpoint, write beside it.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ LINKS = {
     "in_chans": "in_chans",
     "class_names": "class_names",
     "class_weights": "balanced_weights",
+    "pole": "pole",
     "ignore_index": "ignore_index",
 }
 
@@ -60,16 +62,31 @@ class HealSwinCLI(LightningCLI):
         parser.add_lightning_class_args(SegmentationReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Parse, and compare checkpoint and data before anything is built or trained."""
+        super().parse_arguments(parser, args)
+        command = self.config.subcommand
+        config = self.config[command]
+        data = PreparedSet.open(config.data.root)
+        if config.get("ckpt_path"):
+            _check_checkpoint(config.ckpt_path, data)
+        elif command != "fit":
+            raise ValueError(
+                f"ckpt_path is missing: `healswin {command}` needs trained weights, e.g. "
+                "--ckpt_path RUN/checkpoints/best.ckpt"
+            )
+        if "val" not in data.split and command == "validate":
+            raise ValueError(f"data.root={config.data.root} has no validation split")
+        if "val" not in data.split and command == "fit" and config.checkpoint.monitor:
+            raise ValueError(
+                f"data.root={config.data.root} has no validation split, so that "
+                f"{config.checkpoint.monitor!r} cannot choose the best epoch: convert with a share "
+                "for val, or give --checkpoint.monitor null"
+            )
+
     def before_instantiate_classes(self) -> None:
-        """Choose the run's folder; compare checkpoint and data before anything is built."""
+        """Choose the run's folder."""
         config = self.config[self.subcommand]
-        if config.get("ckpt_path") and Path(config.ckpt_path).is_file():
-            checkpoint = torch.load(
-                config.ckpt_path, map_location="cpu", weights_only=True, mmap=True
-            )
-            check_same_data(
-                checkpoint.get("healswin", {}), PreparedSet.open(config.data.root).attributes
-            )
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = _run_of(config.get("ckpt_path"))
         config.checkpoint.dirpath = config.checkpoint.dirpath or str(
@@ -101,6 +118,26 @@ class HealSwinCLI(LightningCLI):
         )
         self.trainer_defaults["callbacks"] = [last]
         return super().instantiate_trainer(**kwargs)
+
+
+def _check_checkpoint(path: str, data: PreparedSet) -> None:
+    """Refuse a checkpoint that is not there, not whole, or of other data.
+
+    Raises:
+        ValueError: Naming the file, and what differs.
+    """
+    if path in ("best", "last", "hpc"):
+        return  # names that Lightning resolves in the run's folder
+    if not Path(path).is_file():
+        raise ValueError(f"ckpt_path={path} does not exist")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"ckpt_path={path} is no whole checkpoint: {reason}") from None
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise ValueError(f"ckpt_path={path} is no checkpoint of a training run")
+    check_same_data(checkpoint.get("healswin", {}), data.attributes)
 
 
 def _run_of(checkpoint: str | None) -> str:
@@ -135,6 +172,9 @@ def main(args: Sequence[str]) -> int:
     except ValueError as error:
         if os.environ.get("HEALSWIN_TRACEBACK"):
             raise
+        # The parser wraps what a constructor says in a description of the whole configuration.
+        while isinstance(error.__cause__, ValueError):
+            error = error.__cause__
         print(f"healswin: error: {error}", file=sys.stderr)
         return 2
     return 0

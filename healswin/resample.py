@@ -113,8 +113,9 @@ class GridToImage:
         # Map directions are turned into camera axes by the matrix, so the inverse comes from the
         # right.
         rays = camera.unproject(pixel_grid(camera.width, camera.height))
-        self._directions = rays @ pole_rotation(camera, pole)
-        self._index: Int64[np.ndarray, "height width"] = grid.lookup(self._directions)
+        self._index: Int64[np.ndarray, "height width"] = grid.lookup(
+            rays @ pole_rotation(camera, pole)
+        )
         self._interpolation: tuple[np.ndarray, np.ndarray] | None = None
         self.covered: Bool[np.ndarray, "height width"] = self._index >= 0
 
@@ -153,7 +154,9 @@ class GridToImage:
         if values.dtype != np.uint8 and values.dtype.kind != "f":
             raise ValueError(f"values has dtype {values.dtype}, uint8 or floats are needed")
         if self._interpolation is None:
-            self._interpolation = self.grid.interpolation(self._directions[self.covered])
+            pixels = pixel_grid(self.camera.width, self.camera.height)[self.covered]
+            rays = self.camera.unproject(pixels) @ pole_rotation(self.camera, self.pole)
+            self._interpolation = self.grid.interpolation(rays)
         index, weights = self._interpolation
         mixed = np.zeros((index.shape[0], values.shape[1]), dtype=np.float64)
         for corner in range(4):

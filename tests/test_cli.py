@@ -1,6 +1,7 @@
 """The commands in one process, on generated scenes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -182,12 +183,90 @@ def test_wrong_input_is_one_line(run, prepared, tmp_path, capsys):
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_measuring_needs_a_checkpoint(command, prepared, capsys):
+    assert main([command, "--data.root", str(prepared(16))]) == 2
+    assert f"ckpt_path is missing: `healswin {command}`" in capsys.readouterr().err
+
+
+def test_checkpoints_that_are_absent_or_torn_are_named(run, prepared, tmp_path, capsys):
+    torn = tmp_path / "torn.ckpt"
+    whole = (run / "checkpoints" / "best.ckpt").read_bytes()
+    torn.write_bytes(whole[: len(whole) // 2])
+    other = tmp_path / "other.ckpt"
+    torch.save({"weights": torch.zeros(3)}, other)
+    for path, reason in (
+        (tmp_path / "absent.ckpt", "does not exist"),
+        (torn, "is no whole checkpoint"),
+        (other, "is no checkpoint of a training run"),
+    ):
+        assert main(["test", "--ckpt_path", str(path), "--data.root", str(prepared(16))]) == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert path.name in message
+        assert reason in message
+
+
+def test_a_set_without_validation_is_refused_before_training(street, tmp_path, run, capsys):
+    from data_prep.convert import Conversion, convert
+
+    convert(Conversion(street, nside=16, split="train:1"), tmp_path / "set", progress=False)
+    common = ["--data.root", str(tmp_path / "set")]
+    config = ["--config", str(run.parent / "config.yaml")]
+    assert main(["fit", *config, *common]) == 2
+    assert "has no validation split" in capsys.readouterr().err
+    assert main(["validate", *arguments_of(run), *common]) == 2
+    assert "has no validation split" in capsys.readouterr().err
+    folder = ["--trainer.default_root_dir", str(tmp_path / "run"), "--checkpoint.monitor", "null"]
+    assert main(["fit", *config, *common, *folder]) == 0
+    assert {p.name for p in (tmp_path / "run" / "checkpoints").iterdir()} == {
+        "best.ckpt",
+        "last.ckpt",
+    }
+
+
+def test_validate_measures(run, prepared, capsys):
+    assert main(["validate", *arguments_of(run), "--data.root", str(prepared(16))]) == 0
+    assert "val/miou_without_void" in capsys.readouterr().out
+
+
+def test_all_classes_have_no_void_and_train(run, prepared, tmp_path):
+    config = ["--config", str(run.parent / "config.yaml")]
+    folder = ["--trainer.default_root_dir", str(tmp_path)]
+    assert main(["fit", *config, "--data.root", str(prepared(16, "all")), *folder]) == 0
+    assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_a_limited_prediction_holds_what_was_predicted(run, prepared, tmp_path):
+    arguments = ["--data.root", str(prepared(16)), "--data.batch_size", "1"]
+    folder = ["--trainer.default_root_dir", str(tmp_path)]
+    limit = ["--trainer.limit_predict_batches", "3"]
+    assert main(["predict", *arguments_of(run), *arguments, *folder, *limit]) == 0
+    predictions = PredictionSet.open(tmp_path / "predictions")
+    assert len(predictions) == 3
+    shutil.rmtree(tmp_path / "predictions" / "semantic" / "c" / "1")
+    predictions.semantic(0)
+    with pytest.raises(ValueError, match="has lost row 1"):
+        predictions.semantic(1)
+    limit = ["--trainer.limit_test_batches", "2"]
+    assert main(["test", *arguments_of(run), *arguments, *folder, *limit]) == 0
+    assert json.loads((tmp_path / "test.json").read_text())["samples"] == 2
+
+
+def test_pictures_of_an_earlier_run_are_removed(run, prepared, tmp_path):
+    arguments = ["--data.root", str(prepared(16)), "--trainer.default_root_dir", str(tmp_path)]
+    for wanted in (3, 1):
+        pictures = ["--report.pictures", str(wanted)]
+        assert main(["test", *arguments_of(run), *arguments, *pictures]) == 0
+        assert len(list((tmp_path / "report").glob("*.png"))) == wanted
+
+
 def test_a_network_that_does_not_fit_is_named(prepared, capsys):
     network = ["--model.init_args.network", "healswin.models.HealSwinUNet"]
     window = ["--model.init_args.network.init_args.window_size", "1024"]
     assert main(["fit", "--data.root", str(prepared(16)), *network, *window]) == 2
-    message = capsys.readouterr().err
-    assert "the stage with nside 8 and 512 tokens: window=1024 does not fit" in message
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("healswin: error: the stage with nside 8 and 512 tokens: window=1024")
+    assert len(message) < 200
 
 
 def test_half_precision_trains_by_one_argument(run, prepared, tmp_path):

@@ -5,7 +5,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from data_prep.convert import Conversion, convert
+from healswin.data import PreparedSet
+from healswin.data.predictions import PredictionSet
 
 CONFIG = """
 seed_everything: 1
@@ -39,28 +44,35 @@ def healswin(*arguments):
 
 
 @pytest.mark.slow
-def test_two_processes_train_together_and_measure_what_one_measures(prepared, tmp_path):
+def test_two_processes_train_together_and_measure_what_one_measures(street, tmp_path):
+    """With three test samples, which two processes cannot share evenly."""
+    root = tmp_path / "set"
+    cameras = ("FV", "MVL", "RV")
+    split = "train:0.6,val:0.2,test:0.2"
+    convert(Conversion(street, nside=16, cameras=cameras, split=split), root, progress=False)
+    assert len(PreparedSet.open(root).split["test"]) == 3
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
-    run, root = tmp_path / "run", prepared(16)
+    run = tmp_path / "run"
     two = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
     folder = "--trainer.default_root_dir"
     healswin("fit", "--config", config, "--data.root", root, folder, run, *two)
     checkpoint = run / "checkpoints" / "last.ckpt"
-    results = []
+    results, predictions = [], []
     for name, devices in (("one", ["--trainer.devices", 1]), ("two", two)):
         common = ["--ckpt_path", checkpoint, "--data.root", root, "--trainer.accelerator", "cpu"]
-        healswin("test", *common, folder, tmp_path / name, *devices)
-        results.append(json.loads((tmp_path / name / "test.json").read_text())["results"])
-        healswin("predict", *common, folder, tmp_path / name, *devices)
-        assert (tmp_path / name / "predictions" / "zarr.json").is_file()
+        batches = ["--data.batch_size", 1]
+        healswin("test", *common, *batches, folder, tmp_path / name, *devices)
+        summary = json.loads((tmp_path / name / "test.json").read_text())
+        assert summary["samples"] == 3
+        results.append(summary["results"])
+        healswin("predict", *common, *batches, folder, tmp_path / name, *devices)
+        predictions.append(PredictionSet.open(tmp_path / name / "predictions"))
     one, several = results
     assert set(one) == set(several) == {"sphere", "sphere_prior", "image", "image_prior"}
     for column, scores in one.items():
         for name, value in scores.items():
             assert several[column][name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
-    chunks = [
-        sorted(p.name for p in (tmp_path / n / "predictions/semantic/c").iterdir())
-        for n in ("one", "two")
-    ]
-    assert chunks[0] == chunks[1]
+    assert len(predictions[0]) == len(predictions[1]) == 3
+    for row in range(3):
+        np.testing.assert_array_equal(predictions[0].semantic(row), predictions[1].semantic(row))

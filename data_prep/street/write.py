@@ -217,6 +217,10 @@ def _png(picture: np.ndarray) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Write a file that is never seen half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
+    # Two runs into one folder write the same bytes, each under a name of its own.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a file that a power cut emptied would count as finished
     os.replace(temporary, path)

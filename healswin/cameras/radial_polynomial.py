@@ -234,8 +234,13 @@ class RadialPolynomialCamera:
             ValueError: If an entry is missing or not a number; the message names it.
         """
         intrinsic = _section(calibration, "intrinsic")
-        extrinsic = calibration.get("extrinsic", {})
+        extrinsic = _section(calibration, "extrinsic") if "extrinsic" in calibration else {}
         order = _number(intrinsic, "poly_order", default=4.0)
+        if order != int(order) or order < 1:
+            raise ValueError(
+                f"the calibration entry 'poly_order' is {order}, a whole number of at least 1 is "
+                "needed"
+            )
         return cls(
             coefficients=tuple(_number(intrinsic, f"k{i + 1}") for i in range(int(order))),
             width=_number(intrinsic, "width"),
@@ -244,8 +249,8 @@ class RadialPolynomialCamera:
             cy_offset=_number(intrinsic, "cy_offset"),
             aspect_ratio=_number(intrinsic, "aspect_ratio", default=1.0),
             name=str(calibration.get("name", "")),
-            quaternion=tuple(extrinsic.get("quaternion", (0.0, 0.0, 0.0, 1.0))),
-            translation=tuple(extrinsic.get("translation", (0.0, 0.0, 0.0))),
+            quaternion=_vector(extrinsic, "quaternion", (0.0, 0.0, 0.0, 1.0)),
+            translation=_vector(extrinsic, "translation", (0.0, 0.0, 0.0)),
         )
 
 
@@ -280,6 +285,15 @@ def _section(calibration: dict, key: str) -> dict:
     if not isinstance(section, dict):
         raise ValueError(f"the calibration has no section {key!r}")
     return section
+
+
+def _vector(section: dict, key: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    values = section.get(key, default)
+    if not isinstance(values, (list, tuple)) or len(values) != len(default):
+        raise ValueError(
+            f"the calibration entry {key!r} is {values!r}, {len(default)} numbers are needed"
+        )
+    return tuple(_number({key: value}, key) for value in values)
 
 
 def _number(section: dict, key: str, default: float | None = None) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 
-from healswin.data.store import PreparedSet, partial_path
+from healswin.data.store import PreparedSet, chunk_path, partial_path
 from healswin.grid import HealpixGrid
 
 FORMAT = "healswin-predictions"
@@ -67,7 +67,16 @@ class PredictionSet:
         return len(self.sample_names)
 
     def semantic(self, row: int) -> UInt8[np.ndarray, " pixels"]:
-        """Predicted class of every pixel of a row's sample."""
+        """Predicted class of every pixel of a row's sample.
+
+        Raises:
+            IndexError: If there is no such row.
+            ValueError: If the row's chunk has been lost, which Zarr would read as zeros.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {self.root}, which holds rows 0..{len(self) - 1}")
+        if not chunk_path(self.root, "semantic", row, 2).is_file():
+            raise ValueError(f"{self.root} has lost row {row}: run `healswin predict` again")
         return np.asarray(zarr.open_array(self.root / "semantic", mode="r")[row])
 
 
@@ -107,8 +116,22 @@ class PredictionFile:
         array[self._rows[index]] = labels
 
     def finish(self) -> None:
-        """State what the predictions are and give them their name. Called by one process."""
+        """State what the predictions are and give them their name. Called by one process.
+
+        Raises:
+            ValueError: If samples were not written.
+        """
         prepared = self._prepared
+        missing = [
+            index
+            for index, row in self._rows.items()
+            if not chunk_path(self.partial, "semantic", row, 2).is_file()
+        ]
+        if missing:
+            raise ValueError(
+                f"{self.partial} lacks {len(missing)} of {len(self._rows)} samples, first "
+                f"{prepared.sample_names[missing[0]]}"
+            )
         attributes = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -124,5 +147,10 @@ class PredictionFile:
             "complete": True,
         }
         zarr.open_group(self.partial, mode="a", attributes=attributes)
-        shutil.rmtree(self.root, ignore_errors=True)
+        # The old predictions go when the new ones have their name, not before.
+        old = self.root.with_name(self.root.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.root.exists():
+            self.root.rename(old)
         self.partial.rename(self.root)
+        shutil.rmtree(old, ignore_errors=True)

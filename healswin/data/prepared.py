@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_info
@@ -31,6 +31,9 @@ from healswin.data.sources import source_image, source_labels
 from healswin.data.store import PreparedSet
 from healswin.data.transforms import Normalisation, class_weights
 
+# Enough for a surround rig; bounded where every sample is calibrated anew.
+_FIELDS_KEPT = 16
+
 
 class PreparedDataset(Dataset):
     """Some samples of a prepared set as dicts of tensors.
@@ -39,13 +42,20 @@ class PreparedDataset(Dataset):
         prepared: The set.
         indices: The samples, by their index in the set.
         tasks: Which arrays besides the image.
+        normalisation: Of the images; the set's own by default.
     """
 
-    def __init__(self, prepared: PreparedSet, indices: Sequence[int], tasks: Sequence[str]) -> None:
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        indices: Sequence[int],
+        tasks: Sequence[str],
+        normalisation: Normalisation | None = None,
+    ) -> None:
         self.prepared = prepared
         self.indices = list(indices)
         self.tasks = tuple(tasks)
-        self._normalise = Normalisation(prepared.image_mean, prepared.image_std)
+        self._normalise = normalisation or Normalisation(prepared.image_mean, prepared.image_std)
         self._valid: dict[str, torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -66,6 +76,8 @@ class PreparedDataset(Dataset):
 
     def _valid_of(self, camera: str) -> torch.Tensor:
         if camera not in self._valid:
+            if len(self._valid) >= _FIELDS_KEPT:
+                self._valid.clear()
             self._valid[camera] = torch.from_numpy(np.array(self.prepared.valid(camera)))
         return self._valid[camera]
 
@@ -92,6 +104,8 @@ class PreparedDataModule(LightningDataModule):
         prepared: The set.
         nside: Pixels along one side of a base pixel.
         base_pixels: The base pixels in use.
+        pole: What the grid's north pole is.
+        normalisation: Of the images: the set's own, or that of the checkpoint in use.
         in_chans: Number of image channels.
         num_classes: Number of classes.
         class_names: Their names.
@@ -138,17 +152,31 @@ class PreparedDataModule(LightningDataModule):
         self.nside: int = self.prepared.grid.nside
         self.base_pixels: list[int] = list(self.prepared.grid.base_pixels)
         self.in_chans: int = self.prepared.num_channels
-        self.num_classes: int = self.prepared.num_classes
-        self.class_names: list[str] = self.prepared.class_names
-        self.class_colours: list[list[int]] = self.prepared.class_colours
-        self.class_weights: list[float] = class_weights(self.prepared.class_frequencies)
+        self.pole: str = self.prepared.pole
+        labelled = "semantic" in self.tasks
+        self.num_classes: int = self.prepared.num_classes if labelled else 0
+        self.class_names: list[str] = self.prepared.class_names if labelled else []
+        self.class_colours: list[list[int]] = self.prepared.class_colours if labelled else []
+        self.class_weights: list[float] = (
+            class_weights(self.prepared.class_frequencies) if labelled else []
+        )
         self.ignore_index: int = self.prepared.ignore_index
         self._training = _some_of(self.prepared.split["train"], train_fraction, seed)
         self._said_which_test = False
+        self.normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """What weights need to know of the images they were trained on; kept in checkpoints."""
+        mean, std = self.normalisation.mean, self.normalisation.std
+        return {"image_mean": mean.tolist(), "image_std": std.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
+        """Normalise images as they were when the checkpoint's weights were trained."""
+        self.normalisation = Normalisation(state_dict["image_mean"], state_dict["image_std"])
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of the training split."""
-        dataset = PreparedDataset(self.prepared, self._training, self.tasks)
+        dataset = self._dataset(self._training)
         # With one process this is a shuffle by seed and epoch; with several each gets its share.
         sampler = DistributedSampler(
             dataset,
@@ -160,8 +188,8 @@ class PreparedDataModule(LightningDataModule):
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """The validation split in its order; no loader if the set has none."""
-        if "val" not in self.prepared.split:
+        """The validation split in its order; while fitting, no loader if the set has none."""
+        if "val" not in self.prepared.split and self.trainer and self.trainer.training:
             return []
         return self._in_order("val")
 
@@ -201,22 +229,25 @@ class PreparedDataModule(LightningDataModule):
         """The source image of a sample, RGB; None where it is absent."""
         return source_image(self.prepared, index, self.source)
 
-    def picture(self, image: Float[torch.Tensor, "channels pixels"]) -> UInt8[np.ndarray, "p c"]:
-        """A normalised image as 8-bit values for pictures, (pixels, channels)."""
-        normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
-        return normalisation.picture(image.detach().cpu().float().numpy())
-
     def _in_order(self, part: str) -> DataLoader:
-        dataset = PreparedDataset(self.prepared, self.split_indices(part), self.tasks)
+        dataset = self._dataset(self.split_indices(part))
         processes = self.trainer.world_size if self.trainer else 1
         if processes == 1:
             return self._loader(dataset, None)
+        if len(dataset) < processes:
+            raise ValueError(
+                f"the {part} split of {self.prepared.root} has {len(dataset)} samples, fewer than "
+                f"the {processes} processes: use fewer devices"
+            )
         # Lightning's own choice repeats samples until all processes have equally many, which
         # would count them twice in the scores.
         sampler = UnrepeatedDistributedSampler(
             dataset, num_replicas=processes, rank=self.trainer.global_rank, shuffle=False
         )
         return self._loader(dataset, sampler)
+
+    def _dataset(self, indices: Sequence[int]) -> PreparedDataset:
+        return PreparedDataset(self.prepared, indices, self.tasks, self.normalisation)
 
     def _loader(self, dataset: PreparedDataset, sampler: DistributedSampler | None) -> DataLoader:
         return DataLoader(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Shaped
 
 
 class Normalisation:
@@ -48,17 +48,6 @@ class Normalisation:
         values *= factor[:, None]
         values += offset[:, None]
         return values
-
-    def picture(
-        self, image: Float32[np.ndarray, "channels pixels"]
-    ) -> UInt8[np.ndarray, "pixels channels"]:
-        """The inverse as 8-bit values for pictures, rounded.
-
-        Values beyond black and white, which only a changed or made-up image has, become black and
-        white.
-        """
-        values = np.asarray(image, dtype=np.float64).T * self.std + self.mean
-        return np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def class_weights(frequencies: Sequence[float]) -> list[float]:

@@ -66,6 +66,7 @@ class PreparedSetWriter:
         self._arrays = arrays
         self._overwrite = overwrite
         self._record: IO[bytes] | None = None
+        self._check_out()  # before a folder is made beside it, and again under the lock
         self._lock = self._locked()
         try:
             self._check_out()
@@ -112,6 +113,11 @@ class PreparedSetWriter:
         missing = [index for index in range(samples) if index not in self.finished]
         if missing:
             raise ValueError(f"{self.partial} lacks {len(missing)} samples, first {missing[0]}")
+        for camera in range(self._arrays["valid"][0][0]):
+            if not chunk_path(self.partial, "valid", camera, 2).is_file():
+                raise ValueError(
+                    f"{self.partial} has lost row {camera} of 'valid': convert with --overwrite"
+                )
         attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, **attributes}
         attributes["complete"] = True
         # Zarr would write NaN, which is no JSON and which other readers refuse.
@@ -127,7 +133,7 @@ class PreparedSetWriter:
             os.rename(self.out, self._work / "replaced")
         os.rename(self.partial, self.out)
         sync(self.out.parent)
-        shutil.rmtree(self.out / ".work")
+        shutil.rmtree(self.out / ".work", ignore_errors=True)
 
     def _locked(self) -> IO[bytes]:
         if self.partial.is_dir() and not self._work.is_dir() and any(self.partial.iterdir()):

@@ -153,12 +153,11 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         try:
-            one_window = window_count(grid.num_pixels, window_size) == 1
-            self.shift = (
-                None
-                if one_window or len(drop_path) < 2
-                else ShiftTables(window_shift(windows, grid, window_size, shift_size), window_size)
-            )
+            self.shift = None
+            if window_count(grid.num_pixels, window_size) > 1:
+                shift = window_shift(windows, grid, window_size, shift_size)
+                if len(drop_path) > 1:
+                    self.shift = ShiftTables(shift, window_size)
         except ValueError as error:
             raise ValueError(
                 f"the stage with nside {grid.nside} and {grid.num_pixels} tokens: {error}"

@@ -27,6 +27,7 @@ class Task(LightningModule):
         network: Makes the network from nside, base pixels, channels in and channels out.
         nside: Of the maps.
         base_pixels: Faces that the maps cover.
+        pole: What the grid's north pole is, "camera" or "vehicle".
         in_chans: Channels of the input.
         out_chans: Channels of the output.
         optimizer: Makes the optimizer from the parameters.
@@ -38,6 +39,7 @@ class Task(LightningModule):
         network: NetworkFactory,
         nside: int,
         base_pixels: Sequence[int],
+        pole: str,
         in_chans: int,
         out_chans: int,
         optimizer: OptimizerFactory,
@@ -46,6 +48,7 @@ class Task(LightningModule):
         super().__init__()
         self.nside = nside
         self.base_pixels = list(base_pixels)
+        self.pole = pole
         self.optimizer_factory = optimizer
         self.scheduler_factory = lr_scheduler
         self.network = network(nside, list(base_pixels), in_chans, out_chans)
@@ -88,7 +91,7 @@ class Task(LightningModule):
 
     def _identity(self) -> dict[str, Any]:
         """What data must have in common with a checkpoint, as plain values."""
-        return {"nside": self.nside, "base_pixels": self.base_pixels}
+        return {"nside": self.nside, "base_pixels": self.base_pixels, "pole": self.pole}
 
 
 def check_same_data(checkpoint: Mapping[str, Any], data: Mapping[str, Any]) -> None:

@@ -51,6 +51,7 @@ class ImageView:
             class_colours=data.class_colours,
             title=data.prepared.sample_names[sample],
             ignore_index=data.ignore_index,
+            up=data.prepared.up,
         )
 
 

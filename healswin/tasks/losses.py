@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
@@ -30,5 +31,7 @@ def weighted_cross_entropy(
         logits, target, weight=weights, ignore_index=ignore_index, reduction="sum"
     )
     labelled = target[target != ignore_index]
-    mass = labelled.numel() if weights is None else weights[labelled].sum()
-    return total / mass if labelled.numel() else total
+    if weights is None:
+        return total / max(labelled.numel(), 1)
+    # The sum is 0 too where only classes of weight 0 occur.
+    return total / weights[labelled].sum().clamp_min(torch.finfo(torch.float32).tiny)

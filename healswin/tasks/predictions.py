@@ -31,12 +31,16 @@ class PredictionWriter(Callback):
         """Make the empty set of predictions."""
         data = trainer.datamodule
         indices = data.split_indices(data.predict_split)
+        # With limit_predict_batches only the first batches of each process are predicted.
+        batches = sum(trainer.num_predict_batches) * trainer.world_size
+        indices = indices[: batches * data.batch_size]
         self._folder = Path(trainer.default_root_dir)
         self._drawn = spread(indices, self.pictures)
         self._file = PredictionFile(self._folder / "predictions", data.prepared, indices)
         self._view = ImageView(data)
         if trainer.is_global_zero:
             self._file.create()
+            remove_pictures(self._folder / "pictures")
         trainer.strategy.barrier("predictions")
 
     def on_predict_batch_end(
@@ -64,6 +68,12 @@ class PredictionWriter(Callback):
             self._file.finish()
             rank_zero_info(f"predictions: {self._file.root}")
             rank_zero_info(f"pictures: {self._folder / 'pictures'}")
+
+
+def remove_pictures(folder: Path) -> None:
+    """Remove the pictures of an earlier run, which show other weights."""
+    for picture in folder.glob("*.png"):
+        picture.unlink()
 
 
 def spread(indices: list[int], count: int) -> set[int]:

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from healswin.data.sources import source_file
 from healswin.metrics import PixelPrior
 from healswin.tasks.evaluation import ImageView
-from healswin.tasks.predictions import spread
-from healswin.tasks.segmentation import SegmentationTask
+from healswin.tasks.predictions import remove_pictures, spread
+from healswin.tasks.segmentation import SegmentationTask, with_headline
 from healswin.viz import write_png
 
 # Columns of the table: where the labels are compared, and who predicted.
@@ -25,6 +25,9 @@ COLUMNS = {
     "image": "image",
     "image_prior": "image, prior",
 }
+
+
+_HEADLINE = "miou_without_void"
 
 
 class SegmentationReport(Callback):
@@ -56,7 +59,7 @@ class SegmentationReport(Callback):
         self._indices = data.split_indices("test")
         self._drawn = spread(self._indices, self.pictures)
         # Decided by the files, not by the samples of one process: all processes must agree.
-        self._in_image = any(
+        self._in_image = all(
             source_file(data.prepared, i, "semantic", data.source) for i in self._indices
         )
         self._prior = None
@@ -68,6 +71,10 @@ class SegmentationReport(Callback):
                 data.num_classes,
                 data.ignore_index,
             ).prediction
+        self._counted = torch.zeros((), dtype=torch.int64, device=pl_module.device)
+        if trainer.is_global_zero:
+            remove_pictures(self._folder / "report")
+        trainer.strategy.barrier("report")
         self._scores = {name: pl_module.new_scores().to(pl_module.device) for name in columns}
 
     def on_test_batch_end(
@@ -81,12 +88,13 @@ class SegmentationReport(Callback):
     ) -> None:
         """Project a batch back into its images and count it there."""
         labels = outputs["prediction"].to(torch.uint8).cpu().numpy()
+        self._counted += len(labels)
         for row, index in enumerate(outputs["sample"].tolist()):
             if self._prior is not None:
                 prior = torch.from_numpy(self._prior).to(pl_module.device).long()
                 self._scores["sphere_prior"].update(prior, batch["semantic"][row])
-            truth = trainer.datamodule.image_truth(index)
-            if truth is not None:
+            if self._in_image:
+                truth = trainer.datamodule.image_truth(index)
                 self._count_image(index, "image", labels[row], truth)
                 if self._prior is not None:
                     self._count_image(index, "image_prior", self._prior, truth)
@@ -107,7 +115,9 @@ class SegmentationReport(Callback):
             }
         }
         for name, scores in self._scores.items():
-            results[name] = {k: _number(v) for k, v in scores.compute().items()}
+            computed = with_headline(scores.compute())
+            results[name] = {k: _number(v) for k, v in computed.items()}
+        samples = int(trainer.strategy.reduce(self._counted, reduce_op="sum"))
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule
@@ -117,14 +127,15 @@ class SegmentationReport(Callback):
             "data": str(data.prepared.root),
             "nside": data.nside,
             "base_pixels": data.base_pixels,
-            "samples": len(self._indices),
+            "samples": samples,
             "images": "measured" if self._in_image else "source images absent",
             "results": results,
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "test.json").write_text(json.dumps(summary, indent=2) + "\n")
         table = score_table(results, data.class_names)
-        page = self._page(summary, table, [data.prepared.sample_names[i] for i in self._indices])
+        drawn = [data.prepared.sample_names[i] for i in self._indices if i in self._drawn]
+        page = self._page(summary, table, drawn)
         (self._folder / "report.md").write_text(page, encoding="utf-8")
         rank_zero_info(table)
         rank_zero_info(f"report: {self._folder / 'report.md'}")
@@ -140,8 +151,14 @@ class SegmentationReport(Callback):
         )
 
     def _page(self, summary: dict[str, Any], table: str, names: list[str]) -> str:
+        # A limited run does not reach all samples.
         drawn = [name for name in names if (self._folder / "report" / f"{name}.png").is_file()]
         pictures = "\n\n".join(f"![{name}](report/{name}.png)" for name in drawn)
+        results = summary["results"]
+        gain = ""
+        if "sphere_prior" in results:
+            model, prior = (results[column][_HEADLINE] for column in ("sphere", "sphere_prior"))
+            gain = f"On the sphere the model is {model - prior:+.4f} in mIoU from the prior. "
         image = (
             "*image*: projected back through the camera, on the pixels of the full-resolution "
             "image inside the domain."
@@ -151,11 +168,12 @@ class SegmentationReport(Callback):
         faces = " ".join(map(str, summary["base_pixels"]))
         return (
             f"# Test report\n\n"
-            f"{summary['samples']} samples of `{summary['data']}`, nside {summary['nside']}, base "
-            f"pixels {faces}; checkpoint `{summary['checkpoint']}`.\n\n{table}\n\n"
-            "IoU over the whole split; means over the classes that occur. *sphere*: on the HEALPix "
-            f"pixels. {image} *prior*: predicts at each pixel its most frequent training class, "
-            f"without looking at the image.\n\n{pictures}\n"
+            f"{summary['samples']} of {len(self._indices)} test samples of `{summary['data']}`, "
+            f"nside {summary['nside']}, base pixels {faces}; checkpoint "
+            f"`{summary['checkpoint']}`.\n\n{table}\n\n"
+            "IoU over all of them together; means over the classes that occur. *sphere*: on the "
+            f"HEALPix pixels. {image} *prior*: predicts at each pixel its most frequent training "
+            f"class, without looking at the image. {gain}\n\n{pictures}\n"
         )
 
 
@@ -167,8 +185,6 @@ def score_table(results: dict[str, dict[str, float | None]], class_names: list[s
         "accuracy": "accuracy",
         **{name: f"iou/{name}" for name in class_names},
     }
-    if not any("miou_without_void" in scores for scores in results.values()):
-        del rows["mIoU without void"]
     columns = [name for name in COLUMNS if name in results]
     width = max(len(title) for title in rows)
     heads = [COLUMNS[name] for name in columns]

@@ -30,6 +30,7 @@ class SegmentationTask(Task):
         class_weights: "balanced" takes the data's weights, "none" counts all classes equally, and
             a list gives one weight for each class.
         ignore_index: Label of pixels without truth; linked from the data.
+        pole: What the grid's north pole is, "camera" or "vehicle"; linked from the data.
         optimizer: Makes the optimizer from the parameters.
         lr_scheduler: Makes a learning rate schedule from the optimizer, stepped every epoch.
 
@@ -45,6 +46,7 @@ class SegmentationTask(Task):
         class_names: Sequence[str],
         balanced_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
+        pole: str = "camera",
         network: NetworkFactory = HealSwinUNet,
         class_weights: Literal["balanced", "none"] | list[float] = "balanced",
         optimizer: OptimizerFactory = torch.optim.Adam,
@@ -56,7 +58,7 @@ class SegmentationTask(Task):
                 "segment; convert it with --tasks semantic and --classes"
             )
         super().__init__(
-            network, nside, base_pixels, in_chans, len(class_names), optimizer, lr_scheduler
+            network, nside, base_pixels, pole, in_chans, len(class_names), optimizer, lr_scheduler
         )
         self.keep_plain_hyperparameters()
         self.class_names = list(class_names)
@@ -79,7 +81,15 @@ class SegmentationTask(Task):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""
         loss = self._loss(self(batch["image"]), batch)
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True)
+        self.log(
+            "train/loss",
+            loss,
+            prog_bar=True,
+            on_step=True,
+            on_epoch=True,
+            batch_size=len(batch["image"]),
+            sync_dist=True,
+        )
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -120,7 +130,7 @@ class SegmentationTask(Task):
         return {"sample": batch["sample"], "prediction": prediction}
 
     def _log_scores(self, scores: SegmentationScores, part: str) -> None:
-        values = scores.compute()
+        values = with_headline(scores.compute())
         scores.reset()
         if values["accuracy"].isnan():
             raise ValueError(
@@ -133,6 +143,11 @@ class SegmentationTask(Task):
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "class_names": self.class_names}
+
+
+def with_headline(scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The scores with ``miou_without_void`` in any case; without a void class it is the mIoU."""
+    return {"miou_without_void": scores["miou"], **scores}
 
 
 def _weights(

@@ -29,6 +29,8 @@ def test_a_calibration_file_round_trip(tmp_path):
         ('{"intrinsic": {"model": "mirror"}}', "'mirror' is not known"),
         ('{"intrinsic": {"width": 3}}', "'k1' is None"),
         ('{"intrinsic": {"poly_order": 1, "k1": "wide"}}', "'k1' is 'wide'"),
+        ('{"intrinsic": {"poly_order": 3.7}}', "'poly_order' is 3.7"),
+        ('{"intrinsic": {}, "extrinsic": []}', "no section 'extrinsic'"),
     ],
 )
 def test_wrong_files_are_named(tmp_path, text, message):
@@ -37,6 +39,16 @@ def test_wrong_files_are_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_calibration(path)
     assert "broken.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", [None, [0, 0, 1], [0, 0, None, 1], "none"])
+def test_wrong_quaternions_are_named(tmp_path, entry):
+    calibration = CAMERA.to_dict()
+    calibration["extrinsic"]["quaternion"] = entry
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(calibration))
+    with pytest.raises(ValueError, match=r"broken\.json cannot be used: .*'quaternion'"):
+        read_calibration(path)
 
 
 def test_a_missing_file_is_named(tmp_path):

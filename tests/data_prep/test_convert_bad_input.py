@@ -128,9 +128,7 @@ def test_unknown_class_ids(source):
     ids = np.zeros((48, 64), dtype=np.uint8)
     ids[3, 4], ids[9, 9] = 25, 77
     cv2.imwrite(str(source / "semantic_annotations/gtLabels/00002_FV.png"), ids)
-    refused(
-        source, "00002_FV.png holds the unknown class ids 25, 77; the ids are 0 to 24", early=False
-    )
+    refused(source, "00002_FV.png holds the unknown class ids 25, 77; the ids are 0 to 24")
 
 
 def test_negative_depth(source):
@@ -201,28 +199,29 @@ def test_a_folder_of_something_else_is_never_replaced(source, tmp_path):
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
 
 
+def spoil(source):
+    """Make the last sample's depth unusable in a way that only decoding shows; return the file."""
+    depth = next(source.rglob("00002_FV.npy"))
+    good = depth.read_bytes()
+    np.save(depth, np.full((48, 64), -2, dtype=np.float32))
+    refused(source, "00002_FV.npy holds the negative depth -2", early=False)
+    depth.write_bytes(good)
+
+
 def test_a_mended_source_continues_and_matches_one_that_was_never_wrong(source, tmp_path):
     conversion = Conversion(source, nside=4, tasks=("semantic", "depth"))
     convert(conversion, tmp_path / "undisturbed", progress=False)
-    label = source / "semantic_annotations/gtLabels/00002_FV.png"
-    good = label.read_bytes()
-    cv2.imwrite(str(label), np.full((48, 64), 99, dtype=np.uint8))
-    refused(source, "unknown class ids 99", early=False)
-    label.write_bytes(good)
+    spoil(source)
     assert "1 of them converted now" in convert(conversion, tmp_path / "out", progress=False)
     assert tree_bytes(tmp_path / "out") == tree_bytes(tmp_path / "undisturbed")
 
 
 def test_a_sample_whose_source_changed_is_converted_again(source, tmp_path):
-    conversion = Conversion(source, nside=4)
-    last = source / "semantic_annotations/gtLabels/00002_FV.png"
-    good = last.read_bytes()
-    cv2.imwrite(str(last), np.full((48, 64), 99, dtype=np.uint8))
-    refused(source, "unknown class ids 99", early=False, tasks=("semantic",))
-    last.write_bytes(good)
-    first = source / "rgb_images/00001_FV.png"
-    cv2.imwrite(str(first), np.full((48, 64, 3), 7, dtype=np.uint8))
+    """Even if the file has the size it had: .npy files of one shape always have."""
+    conversion = Conversion(source, nside=4, tasks=("semantic", "depth"))
+    spoil(source)
+    first = next(source.rglob("00001_FV.npy"))
+    np.save(first, np.full((48, 64), 7, dtype=np.float32))
     assert "2 of them converted now" in convert(conversion, tmp_path / "out", progress=False)
     prepared = PreparedSet.open(tmp_path / "out")
-    assert prepared.image(0)[prepared.valid("FV")].max() == 7
-    assert prepared.attributes["sources"][0]["image"]["size"] == first.stat().st_size
+    assert (prepared.depth(0)[prepared.valid("FV")] == 7).all()

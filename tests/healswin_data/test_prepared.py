@@ -1,5 +1,7 @@
 """The data module over a converted set."""
 
+import types
+
 import cv2
 import lightning.pytorch as pl
 import numpy as np
@@ -105,7 +107,11 @@ def test_a_test_split_is_used(source, tmp_path):
 def test_a_set_without_validation(source, tmp_path):
     convert(Conversion(source, nside=4, split="train:1"), tmp_path / "set", progress=False)
     data = PreparedDataModule(str(tmp_path / "set"))
+    with pytest.raises(ValueError, match="has no split 'val'"):
+        data.val_dataloader()
+    data.trainer = types.SimpleNamespace(training=True)
     assert data.val_dataloader() == []
+    data.trainer = None
     with pytest.raises(ValueError, match="has no split 'test'"):
         data.test_dataloader()
 
@@ -194,11 +200,23 @@ def test_another_picture_at_the_source_is_an_error(root, tmp_path):
         PreparedDataModule(root, source=str(tmp_path)).source_image(0)
 
 
-def test_a_picture_of_a_batch(root):
-    data = PreparedDataModule(root)
-    batch = next(iter(data.val_dataloader()))
-    picture = data.picture(batch["image"][0])
-    np.testing.assert_array_equal(picture, data.prepared.image(int(batch["sample"][0])))
+def test_a_checkpoint_brings_its_normalisation(root):
+    """Weights see images as they were normalised in training, whatever set they are used on."""
+    data, other = PreparedDataModule(root), PreparedDataModule(root)
+    other.load_state_dict({"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]})
+    batch = next(iter(other.val_dataloader()))
+    stored = data.prepared.image(int(batch["sample"][0]))
+    np.testing.assert_allclose(batch["image"][0].numpy().T, stored / 255, atol=1e-6)
+    again = PreparedDataModule(root)
+    again.load_state_dict(data.state_dict())
+    first, second = (next(iter(d.val_dataloader()))["image"] for d in (data, again))
+    assert torch.equal(first, second)
+
+
+def test_without_labels_there_are_no_classes(root):
+    data = PreparedDataModule(root, tasks=["depth"])
+    assert data.class_names == data.class_weights == data.class_colours == []
+    assert "semantic" not in next(iter(data.val_dataloader()))
 
 
 @pytest.mark.parametrize(

@@ -105,12 +105,28 @@ def test_only_the_set_is_left(out):
 
 def test_rows_of_zeros_are_written(tmp_path):
     with begin(tmp_path / "set") as writer:
+        fill(writer)
         chunks = SampleWriter(writer.partial, list(ARRAYS))
         for index in range(3):
             chunks.write(index, {name: np.zeros_like(row) for name, row in rows(index).items()})
-            writer.record(index, {})
         writer.finish(attributes())
     assert not PreparedSet.open(tmp_path / "set").image(2).any()
+
+
+def test_a_lost_field_of_view_is_noticed_before_the_set_has_its_name(tmp_path):
+    with begin(tmp_path / "set") as writer:
+        fill(writer)
+        chunk_path(writer.partial, "valid", 1, 2).unlink()
+        with pytest.raises(ValueError, match="has lost row 1 of 'valid'"):
+            writer.finish(attributes())
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_refused_place_is_left_as_it_was(tmp_path):
+    (tmp_path / "set").write_text("somebody's file")
+    with pytest.raises(ValueError, match="is no prepared data set"):
+        begin(tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_a_set_pickles_as_its_path(out):

@@ -22,18 +22,6 @@ def test_floats_are_not_divided_by_255():
     np.testing.assert_allclose(values, [[-2.0, 0.0, 2.0]])
 
 
-def test_a_picture_is_the_image_again():
-    image = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-    normalisation = Normalisation([0.1, 0.5, 0.9], [0.3, 0.01, 0.0])
-    np.testing.assert_array_equal(normalisation.picture(normalisation(image)), image)
-
-
-def test_beyond_black_and_white():
-    normalisation = Normalisation([0.5], [0.1])
-    picture = normalisation.picture(np.array([[-100.0, 100.0]], dtype=np.float32))
-    np.testing.assert_array_equal(picture[:, 0], [0, 255])
-
-
 @pytest.mark.parametrize(
     ("mean", "std", "match"),
     [([0.5], [0.1, 0.1], "one number a channel"), ([0.5], [-0.1], "must not be negative")],

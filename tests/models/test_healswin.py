@@ -162,6 +162,7 @@ def test_drop_path_rises_over_the_encoder_and_is_used_again():
         ({"base_pixels": (0, 1)}, "'ring' exists for base pixels 0..7"),
         ({"norm_placement": "middle"}, "norm_placement='middle'"),
         ({"bias": "cosine"}, "bias='cosine'"),
+        ({"windows": "spiral", "depths": (1, 1)}, "'spiral' must be one of"),
         ({"num_classes": 0}, "num_classes=0"),
     ],
 )

@@ -61,3 +61,12 @@ def test_half_precision_is_summed_in_single():
     torch.testing.assert_close(
         loss, weighted_cross_entropy(logits, target, weights), rtol=0.02, atol=0
     )
+
+
+def test_classes_of_weight_zero_have_no_loss_and_no_gradient():
+    logits = torch.randn(1, 4, 7, requires_grad=True)
+    target = torch.zeros(1, 7, dtype=torch.int64)
+    loss = weighted_cross_entropy(logits, target, torch.tensor([0.0, 1.0, 1.0, 1.0]))
+    loss.backward()
+    assert loss == 0
+    assert not logits.grad.any()

@@ -6,6 +6,7 @@ import torch
 from healswin.models import HealSwinUNet
 from healswin.tasks import SegmentationTask
 from healswin.tasks.base import check_same_data
+from healswin.tasks.segmentation import with_headline
 
 NAMES = ["void", "road", "sky"]
 tiny = partial(
@@ -90,6 +91,7 @@ def test_hyperparameters_are_plain_values():
         ({"nside": 32}, "trained with nside 32, the data have 16"),
         ({"base_pixels": [0, 1]}, r"trained with base_pixels \[0, 1\]"),
         ({"class_names": ["void", "car"]}, "trained with class_names"),
+        ({"pole": "vehicle"}, "trained with pole vehicle, the data have camera"),
     ],
 )
 def test_checkpoints_of_other_data_are_refused(theirs, message):
@@ -99,6 +101,17 @@ def test_checkpoints_of_other_data_are_refused(theirs, message):
     task.on_load_checkpoint(checkpoint)
     with pytest.raises(ValueError, match=message):
         task.on_load_checkpoint({"healswin": {**checkpoint["healswin"], **theirs}})
+
+
+def test_without_a_void_class_the_headline_is_the_miou():
+    scores = make(class_names=["a", "b", "c"]).new_scores()
+    scores.update(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]))
+    computed = with_headline(scores.compute())
+    assert computed["miou_without_void"] == computed["miou"]
+    with_void = make().new_scores()
+    with_void.update(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]))
+    computed = with_headline(with_void.compute())
+    assert computed["miou_without_void"] != computed["miou"]
 
 
 def test_names_that_one_side_lacks_do_not_count():
