@@ -25,10 +25,10 @@ demo: $(VENV)/.installed
 	$(BIN)/healswin-prep convert --reader synwoodscape --classes large-ad data/street data/street64 \
 	  --nside 64 --base-pixels 0-7 --tasks semantic,depth --split train:0.75,val:0.1,test:0.15 \
 	  --workers $(WORKERS)
+	rm -rf $(RUN)
 	$(BIN)/healswin fit --config configs/quickstart.yaml --data.root data/street64 \
 	  --trainer.default_root_dir $(RUN)
-	$(BIN)/healswin test --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64 \
-	  --verbose false
+	$(BIN)/healswin test --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64
 	$(BIN)/healswin predict --ckpt_path $(RUN)/checkpoints/best.ckpt --data.root data/street64
 	@echo; grep "^|" $(RUN)/report.md; echo; echo "Report with pictures: $(RUN)/report.md"
 

@@ -15,8 +15,10 @@ import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -69,7 +71,15 @@ class HealSwinCLI(LightningCLI):
         config = self.config[command]
         data = PreparedSet.open(config.data.root)
         if config.get("ckpt_path"):
-            _check_checkpoint(config.ckpt_path, data)
+            checkpoint = _read_checkpoint(config.ckpt_path)
+            trained = checkpoint.get("healswin", {})
+            if command == "predict" and not data.class_names:
+                # Images without labels: what is predicted are the checkpoint's classes.
+                theirs = checkpoint.get("PreparedDataModule", {})
+                config.data.class_names = theirs.get("class_names")
+                config.data.class_colours = theirs.get("class_colours")
+                trained = {k: v for k, v in trained.items() if k != "class_names"}
+            check_same_data(trained, data.attributes)
         elif command != "fit":
             raise ValueError(
                 f"ckpt_path is missing: `healswin {command}` needs trained weights, e.g. "
@@ -77,12 +87,34 @@ class HealSwinCLI(LightningCLI):
             )
         if "val" not in data.split and command == "validate":
             raise ValueError(f"data.root={config.data.root} has no validation split")
-        if "val" not in data.split and command == "fit" and config.checkpoint.monitor:
+        if command == "fit":
+            self._prepare_fit(config, data)
+
+    def _prepare_fit(self, config: Namespace, data: PreparedSet) -> None:
+        folder = config.trainer.default_root_dir or DEFAULT_RUN
+        last = Path(config.checkpoint.dirpath or Path(folder) / "checkpoints") / "last.ckpt"
+        if last.exists() and not config.ckpt_path and not config.trainer.fast_dev_run:
+            raise ValueError(
+                f"trainer.default_root_dir={folder} holds a run already: continue it with "
+                f"--ckpt_path {last}, or choose another folder"
+            )
+        if "val" in data.split:
+            return
+        config.trainer.limit_val_batches = 0
+        if config.checkpoint.monitor:
             raise ValueError(
                 f"data.root={config.data.root} has no validation split, so that "
                 f"{config.checkpoint.monitor!r} cannot choose the best epoch: convert with a share "
                 "for val, or give --checkpoint.monitor null"
             )
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: object
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "test":
+            parser.set_defaults({"verbose": False})  # the report prints its own table
+        return parser
 
     def before_instantiate_classes(self) -> None:
         """Choose the run's folder."""
@@ -120,14 +152,14 @@ class HealSwinCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
 
-def _check_checkpoint(path: str, data: PreparedSet) -> None:
-    """Refuse a checkpoint that is not there, not whole, or of other data.
+def _read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint's plain values; its tensors are mapped, not loaded.
 
     Raises:
-        ValueError: Naming the file, and what differs.
+        ValueError: If the file is not there, not whole, or no checkpoint; the message names it.
     """
     if path in ("best", "last", "hpc"):
-        return  # names that Lightning resolves in the run's folder
+        return {}  # names that Lightning resolves in the run's folder
     if not Path(path).is_file():
         raise ValueError(f"ckpt_path={path} does not exist")
     try:
@@ -137,7 +169,7 @@ def _check_checkpoint(path: str, data: PreparedSet) -> None:
         raise ValueError(f"ckpt_path={path} is no whole checkpoint: {reason}") from None
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise ValueError(f"ckpt_path={path} is no checkpoint of a training run")
-    check_same_data(checkpoint.get("healswin", {}), data.attributes)
+    return checkpoint
 
 
 def _run_of(checkpoint: str | None) -> str:
@@ -169,7 +201,7 @@ def main(args: Sequence[str]) -> int:
             seed_everything_default=42,
             auto_configure_optimizers=False,
         )
-    except ValueError as error:
+    except (ValueError, PermissionError) as error:
         if os.environ.get("HEALSWIN_TRACEBACK"):
             raise
         # The parser wraps what a constructor says in a description of the whole configuration.

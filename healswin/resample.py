@@ -11,9 +11,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
+from scipy.spatial import cKDTree
 
 from healswin.cameras.base import Camera, pixel_grid, pole_rotation
-from healswin.grid import HealpixGrid
+from healswin.grid import HealpixGrid, holds
 
 # cv2.remap refuses a side of 32767 pixels or more, so maps are folded into rows of this length.
 _ROW = 8192
@@ -88,7 +89,7 @@ class ImageToGrid:
             ValueError: If the size does not fit.
         """
         _check_image(self.camera, values, ndim=2)
-        result = np.full(self.grid.num_pixels, invalid, dtype=values.dtype)
+        result = _filled(self.grid.num_pixels, invalid, values.dtype)
         result[self.valid] = np.ravel(values)[self._nearest]
         return result
 
@@ -132,7 +133,7 @@ class GridToImage:
             ValueError: If the number of values does not fit.
         """
         self._check_values(values, ndim=1)
-        result = np.full(self.covered.shape, invalid, dtype=values.dtype)
+        result = _filled(self.covered.shape, invalid, values.dtype)
         result[self.covered] = values[self._index[self.covered]]
         return result
 
@@ -140,6 +141,9 @@ class GridToImage:
         self, values: Shaped[np.ndarray, "pixels channels"]
     ) -> Shaped[np.ndarray, "height width channels"]:
         """Four-point bilinear values (healpy's weights); 0 where not covered.
+
+        Grid pixels that the camera does not see hold nothing (0) and take no part: their weight
+        goes to the others of the four, or, where none is seen, to the nearest pixel that is.
 
         Args:
             values: uint8 or floating point.
@@ -156,7 +160,7 @@ class GridToImage:
         if self._interpolation is None:
             pixels = pixel_grid(self.camera.width, self.camera.height)[self.covered]
             rays = self.camera.unproject(pixels) @ pole_rotation(self.camera, self.pole)
-            self._interpolation = self.grid.interpolation(rays)
+            self._interpolation = self._among_seen(rays)
         index, weights = self._interpolation
         mixed = np.zeros((index.shape[0], values.shape[1]), dtype=np.float64)
         for corner in range(4):
@@ -167,12 +171,33 @@ class GridToImage:
         result[self.covered] = mixed.astype(values.dtype)
         return result
 
+    def _among_seen(
+        self, directions: Float[np.ndarray, "covered 3"]
+    ) -> tuple[Int64[np.ndarray, "covered 4"], Float[np.ndarray, "covered 4"]]:
+        """Indices and weights of the interpolation among the grid pixels that the camera sees."""
+        vectors = self.grid.vectors()
+        seen = self.camera.valid(vectors @ pole_rotation(self.camera, self.pole).T)
+        index, weights = self.grid.interpolation(directions)
+        weights = weights * seen[index]
+        lost = weights.sum(axis=-1) == 0
+        if lost.any() and seen.any():
+            nearest = cKDTree(vectors[seen]).query(directions[lost])[1]
+            index[lost, 0], weights[lost, 0] = np.flatnonzero(seen)[nearest], 1.0
+        total = weights.sum(axis=-1, keepdims=True)
+        return index, np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+
     def _check_values(self, values: np.ndarray, ndim: int) -> None:
         if values.ndim != ndim or values.shape[0] != self.grid.num_pixels:
             raise ValueError(
                 f"values has shape {values.shape}, {ndim} axes with {self.grid.num_pixels} pixels "
                 "first are needed"
             )
+
+
+def _filled(shape: int | tuple[int, ...], invalid: float, dtype: np.dtype) -> np.ndarray:
+    if not holds(dtype, invalid):
+        raise ValueError(f"invalid={invalid} cannot be held by {dtype}")
+    return np.full(shape, invalid, dtype=dtype)
 
 
 def _folded_maps(

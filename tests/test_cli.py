@@ -252,6 +252,27 @@ def test_a_limited_prediction_holds_what_was_predicted(run, prepared, tmp_path):
     assert json.loads((tmp_path / "test.json").read_text())["samples"] == 2
 
 
+def test_images_without_labels_are_predicted(run, street, prepared, tmp_path):
+    from data_prep.convert import Conversion, convert
+
+    conversion = Conversion(street, nside=16, tasks=(), split="train:0.6,val:0.2,test:0.2")
+    convert(conversion, tmp_path / "set", progress=False)
+    folder = ["--trainer.default_root_dir", str(tmp_path / "run")]
+    arguments = ["--data.root", str(tmp_path / "set"), *folder]
+    assert main(["predict", *arguments_of(run), *arguments]) == 0
+    predictions = PredictionSet.open(tmp_path / "run" / "predictions")
+    assert predictions.class_names == PreparedSet.open(prepared(16)).class_names
+    assert len(list((tmp_path / "run" / "pictures").glob("*.png"))) == len(predictions) == 4
+
+
+def test_a_run_is_not_overwritten(run, prepared, capsys):
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    config = ["--config", str(run.parent / "config.yaml"), "--data.root", str(prepared(16))]
+    assert main(["fit", *config, "--trainer.default_root_dir", str(run)]) == 2
+    assert "holds a run already: continue it with --ckpt_path" in capsys.readouterr().err
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
 def test_pictures_of_an_earlier_run_are_removed(run, prepared, tmp_path):
     arguments = ["--data.root", str(prepared(16)), "--trainer.default_root_dir", str(tmp_path)]
     for wanted in (3, 1):

@@ -73,7 +73,9 @@ class RadialPolynomialCamera:
             self.aspect_ratio,
             *self.translation,
         )
-        if not np.isfinite(numbers).all() or len(self.translation) != 3:
+        if len(self.translation) != 3:
+            raise ValueError(f"translation={self.translation} must be three numbers, in metres")
+        if not np.isfinite(numbers).all():
             raise ValueError(f"the calibration {self!r} must hold finite numbers only")
         if not self.coefficients or self.coefficients[0] <= 0:
             raise ValueError(
@@ -174,7 +176,13 @@ class RadialPolynomialCamera:
         return quaternion_to_matrix(self.quaternion)
 
     def resized(self, width: int, height: int) -> RadialPolynomialCamera:
-        """The calibration of the image after resizing it to width x height pixels."""
+        """The calibration of the image after resizing it to width x height pixels.
+
+        Raises:
+            ValueError: If a side is not a positive whole number.
+        """
+        if min(width, height) < 1:
+            raise ValueError(f"the size {width} x {height} must be at least 1 x 1 pixels")
         along_u, along_v = width / self.width, height / self.height
         return replace(
             self,

@@ -87,12 +87,23 @@ class PredictionFile:
         root: Where the whole set will be; an older one there is replaced.
         prepared: The set that is predicted.
         indices: Samples of the prepared set, one row each.
+        class_names: Names of the predicted classes.
+        class_colours: Their RGB colours.
     """
 
-    def __init__(self, root: Path, prepared: PreparedSet, indices: Sequence[int]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        prepared: PreparedSet,
+        indices: Sequence[int],
+        class_names: Sequence[str],
+        class_colours: Sequence[Sequence[int]],
+    ) -> None:
         self.root = root
         self.partial = partial_path(root)
         self._prepared = prepared
+        self._class_names = list(class_names)
+        self._class_colours = [list(colour) for colour in class_colours]
         self._rows = {index: row for row, index in enumerate(indices)}
 
     def create(self) -> None:
@@ -140,8 +151,8 @@ class PredictionFile:
             "base_pixels": list(prepared.grid.base_pixels),
             "order": "nested",
             "pole": prepared.pole,
-            "class_names": prepared.class_names,
-            "class_colours": prepared.class_colours,
+            "class_names": self._class_names,
+            "class_colours": self._class_colours,
             "sample_names": [prepared.sample_names[index] for index in self._rows],
             "sample_camera": [prepared.sample_camera[index] for index in self._rows],
             "complete": True,

@@ -99,6 +99,9 @@ class PreparedDataModule(LightningDataModule):
         seed: Decides the order of training and the part that is used.
         predict_split: What `predict` runs on: "train", "val" or "test".
         source: Folder of the source images, if it is not where it was at the conversion.
+        class_names: Names of the classes that a model predicts, for a set without labels; the
+            command line takes them from the checkpoint.
+        class_colours: Their RGB colours.
 
     Attributes:
         prepared: The set.
@@ -127,6 +130,8 @@ class PreparedDataModule(LightningDataModule):
         seed: int = 0,
         predict_split: str = "test",
         source: str | None = None,
+        class_names: list[str] | None = None,
+        class_colours: list[list[int]] | None = None,
     ) -> None:
         super().__init__()
         self.prepared = PreparedSet.open(root)
@@ -154,23 +159,33 @@ class PreparedDataModule(LightningDataModule):
         self.in_chans: int = self.prepared.num_channels
         self.pole: str = self.prepared.pole
         labelled = "semantic" in self.tasks
-        self.num_classes: int = self.prepared.num_classes if labelled else 0
-        self.class_names: list[str] = self.prepared.class_names if labelled else []
-        self.class_colours: list[list[int]] = self.prepared.class_colours if labelled else []
-        self.class_weights: list[float] = (
-            class_weights(self.prepared.class_frequencies) if labelled else []
+        if labelled and class_names is not None:
+            raise ValueError(f"class_names={class_names}: {root} has labels and names its classes")
+        self.class_names: list[str] = (
+            self.prepared.class_names if labelled else list(class_names or [])
+        )
+        self.class_colours: list[list[int]] = (
+            self.prepared.class_colours if labelled else list(class_colours or [])
+        )
+        self.num_classes: int = len(self.class_names)
+        self.class_weights: list[float] | None = (
+            class_weights(self.prepared.class_frequencies) if labelled else None
         )
         self.ignore_index: int = self.prepared.ignore_index
         self._training = _some_of(self.prepared.split["train"], train_fraction, seed)
         self._said_which_test = False
         self.normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
 
-    def state_dict(self) -> dict[str, list[float]]:
-        """What weights need to know of the images they were trained on; kept in checkpoints."""
-        mean, std = self.normalisation.mean, self.normalisation.std
-        return {"image_mean": mean.tolist(), "image_std": std.tolist()}
+    def state_dict(self) -> dict[str, list]:
+        """What weights need to know of the data they were trained on; kept in checkpoints."""
+        return {
+            "image_mean": self.normalisation.mean.tolist(),
+            "image_std": self.normalisation.std.tolist(),
+            "class_names": self.class_names,
+            "class_colours": self.class_colours,
+        }
 
-    def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
+    def load_state_dict(self, state_dict: dict[str, list]) -> None:
         """Normalise images as they were when the checkpoint's weights were trained."""
         self.normalisation = Normalisation(state_dict["image_mean"], state_dict["image_std"])
 
@@ -187,10 +202,8 @@ class PreparedDataModule(LightningDataModule):
         )
         return self._loader(dataset, sampler)
 
-    def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """The validation split in its order; while fitting, no loader if the set has none."""
-        if "val" not in self.prepared.split and self.trainer and self.trainer.training:
-            return []
+    def val_dataloader(self) -> DataLoader:
+        """The validation split in its order."""
         return self._in_order("val")
 
     def test_dataloader(self) -> DataLoader:

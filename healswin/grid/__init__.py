@@ -14,7 +14,7 @@ in the shifted blocks of the transformer; ``docs/pages/images/windows.png`` show
 the index arithmetic, here and nowhere else, and only at construction.
 """
 
-from healswin.grid.healpix import HealpixGrid
+from healswin.grid.healpix import HealpixGrid, holds
 from healswin.grid.shifts import SHIFTS, WindowShift, window_shift
 from healswin.grid.windows import window_coordinates, window_count, window_side
 
@@ -22,6 +22,7 @@ __all__ = [
     "SHIFTS",
     "HealpixGrid",
     "WindowShift",
+    "holds",
     "window_coordinates",
     "window_count",
     "window_shift",

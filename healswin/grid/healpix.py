@@ -105,10 +105,10 @@ class HealpixGrid:
 
         Returns:
             Indices into the grid; -1 where the direction lies in a base pixel that the grid does
-            not have, or is not a number.
+            not have, or is zero or not a number.
         """
         vectors = np.asarray(vectors, dtype=np.float64)
-        known = np.isfinite(vectors).all(axis=-1)
+        known = _is_direction(vectors)
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
         full = hp.vec2pix(self.nside, safe[..., 0], safe[..., 1], safe[..., 2], nest=True)
         return np.where(known, self._from_full_sphere(np.asarray(full, dtype=np.int64)), -1)
@@ -127,7 +127,7 @@ class HealpixGrid:
             grid's base pixels; where no pixel is known they, and the indices, are 0.
         """
         vectors = np.asarray(vectors, dtype=np.float64)
-        known = np.isfinite(vectors).all(axis=-1)
+        known = _is_direction(vectors)
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
         theta, phi = hp.vec2ang(safe.reshape(-1, 3))
         full, weights = hp.get_interp_weights(self.nside, theta, phi, nest=True)
@@ -186,7 +186,7 @@ class HealpixGrid:
             )
         ring = np.empty((*values.shape[:-1], 12 * self.nside**2), dtype=values.dtype)
         if not self.is_full_sphere:
-            if not _holds(values.dtype, fill):
+            if not holds(values.dtype, fill):
                 raise ValueError(
                     f"fill={fill} cannot be held by {values.dtype}: name a fill value for the "
                     f"faces that are not among base_pixels={self.base_pixels}"
@@ -218,6 +218,10 @@ def xy_to_nested(
     return nested
 
 
+def _is_direction(vectors: np.ndarray) -> np.ndarray:
+    return np.isfinite(vectors).all(axis=-1) & (vectors != 0).any(axis=-1)
+
+
 def _as_nside(nside: int) -> int:
     try:
         value = operator.index(nside)
@@ -241,7 +245,7 @@ def _as_base_pixels(base_pixels: Iterable[int]) -> tuple[int, ...]:
     return faces
 
 
-def _holds(dtype: np.dtype, fill: float) -> bool:
+def holds(dtype: np.dtype, fill: float) -> bool:
     """Whether the dtype can represent the fill value exactly (a float dtype: approximately)."""
     if dtype.kind == "f" or dtype.kind == "c":
         return True
@@ -258,4 +262,4 @@ def is_power_of_four(value: int) -> bool:
     return value >= 1 and value & (value - 1) == 0 and value.bit_length() % 2 == 1
 
 
-__all__ = ["MAX_NSIDE", "HealpixGrid", "is_power_of_four", "xy_to_nested"]
+__all__ = ["MAX_NSIDE", "HealpixGrid", "holds", "is_power_of_four", "xy_to_nested"]

@@ -105,7 +105,7 @@ def _grid(grid: HealpixGrid, window: int, shift: int) -> WindowShift:
     if grid.base_pixels != _FISHEYE_FACES:
         raise ValueError(
             f"the shift 'grid' exists for base pixels 0..7 only, not for {grid.base_pixels}: "
-            "use 'roll', or 'vertex' windows where they exist"
+            "use 'roll'"
         )
     n, side = grid.nside, window_side(window)
     if side > n:

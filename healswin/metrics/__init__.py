@@ -19,7 +19,7 @@ __all__ = ["PixelPrior", "SegmentationScores", "class_iou"]
 
 def __getattr__(name: str) -> object:
     # torch and torchmetrics are loaded only by those who ask for a metric of them: the prior is
-    # plain numpy and belongs to data preparation too.
+    # plain numpy and loads neither.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'healswin.metrics' has no attribute {name!r}; it has {__all__}")

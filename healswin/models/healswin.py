@@ -16,6 +16,7 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from healswin.grid import HealpixGrid, window_side
+from healswin.grid.healpix import is_power_of_four
 from healswin.grid.shifts import Shift
 from healswin.layers import PatchEmbed, PatchExpand, PatchMerge, Stage
 from healswin.layers.attention import Bias
@@ -201,9 +202,24 @@ class HealSwinUNet(nn.Module):
                 f"depths={list(depths)} and num_heads={list(num_heads)} must have one entry of at "
                 "least 1 for every stage"
             )
-        for name, value in (("in_chans", in_chans), ("num_classes", num_classes)):
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+        counts = {"in_chans": in_chans, "num_classes": num_classes, "embed_dim": embed_dim}
+        for name, value in counts.items():
+            if value != int(value) or value < 1:
+                raise ValueError(f"{name}={value} must be a whole number of at least 1")
+        if min(num_heads) < 1:
+            raise ValueError(f"num_heads={list(num_heads)} must be at least 1 each")
+        if mlp_ratio <= 0:
+            raise ValueError(f"mlp_ratio={mlp_ratio} must be above 0")
+        rates = {
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "drop_path": drop_path,
+        }
+        for name, rate in rates.items():
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name}={rate} must lie in [0, 1)")
+        if not is_power_of_four(patch_size):
+            raise ValueError(f"patch_size={patch_size} must be a power of four: 1, 4, 16, 64")
         self.grid = HealpixGrid(nside, tuple(base_pixels))
         self.in_chans = in_chans
         self.num_classes = num_classes
@@ -228,19 +244,19 @@ class HealSwinUNet(nn.Module):
         grids = [self.grid.coarsened(window_side(patch_size) * 2**i) for i in range(stages)]
         dims = [embed_dim * 2**i for i in range(stages)]
         all_rates = torch.linspace(0, drop_path, sum(depths), dtype=torch.float64).tolist()
-        rates = [all_rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(stages)]
+        block_rates = [all_rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(stages)]
 
         self.encoder = HealSwinEncoder(
             PatchEmbed(in_chans, embed_dim, patch_size),
             grids,
             dims,
             num_heads,
-            rates,
+            block_rates,
             settings,
             absolute_position,
         )
         self.decoder = nn.ModuleList(
-            _UpStage(dims[i], settings.stage(grids[i], dims[i], num_heads[i], rates[i]))
+            _UpStage(dims[i], settings.stage(grids[i], dims[i], num_heads[i], block_rates[i]))
             for i in reversed(range(stages - 1))
         )
         self.head = _DenseHead(embed_dim, patch_size, num_classes)

@@ -36,7 +36,13 @@ class PredictionWriter(Callback):
         indices = indices[: batches * data.batch_size]
         self._folder = Path(trainer.default_root_dir)
         self._drawn = spread(indices, self.pictures)
-        self._file = PredictionFile(self._folder / "predictions", data.prepared, indices)
+        self._file = PredictionFile(
+            self._folder / "predictions",
+            data.prepared,
+            indices,
+            data.class_names,
+            data.class_colours,
+        )
         self._view = ImageView(data)
         if trainer.is_global_zero:
             self._file.create()

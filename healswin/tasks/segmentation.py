@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torchmetrics import MeanMetric
 
 from healswin.metrics import SegmentationScores
 from healswin.models import HealSwinUNet
@@ -71,6 +72,9 @@ class SegmentationTask(Task):
         )
         self.val_scores = self.new_scores()
         self.test_scores = self.new_scores()
+        # Lightning's own mean over processes is not weighted by how many samples each had.
+        self.val_loss = MeanMetric()
+        self.test_loss = MeanMetric()
 
     def new_scores(self) -> SegmentationScores:
         """An empty metric for the classes of this task."""
@@ -94,11 +98,11 @@ class SegmentationTask(Task):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Count a batch of the validation split."""
-        self._evaluate(batch, self.val_scores, "val")
+        self._evaluate(batch, self.val_scores, self.val_loss)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Count a batch of the test split and hand the prediction to the callbacks."""
-        return self._evaluate(batch, self.test_scores, "test")
+        return self._evaluate(batch, self.test_scores, self.test_loss)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Predict a batch.
@@ -110,28 +114,28 @@ class SegmentationTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation split."""
-        self._log_scores(self.val_scores, "val")
+        self._log_scores(self.val_scores, self.val_loss, "val")
 
     def on_test_epoch_end(self) -> None:
         """Log the scores of the test split."""
-        self._log_scores(self.test_scores, "test")
+        self._log_scores(self.test_scores, self.test_loss, "test")
 
     def _loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
         return weighted_cross_entropy(logits, batch["semantic"], self.weights, self.ignore_index)
 
     def _evaluate(
-        self, batch: dict[str, Tensor], scores: SegmentationScores, part: str
+        self, batch: dict[str, Tensor], scores: SegmentationScores, mean_loss: MeanMetric
     ) -> dict[str, Tensor]:
         logits = self(batch["image"])
-        loss = self._loss(logits, batch)
-        self.log(f"{part}/loss", loss, batch_size=len(logits), sync_dist=True)
+        mean_loss.update(self._loss(logits, batch), weight=len(logits))
         prediction = logits.argmax(dim=1)
         scores.update(prediction, batch["semantic"])
         return {"sample": batch["sample"], "prediction": prediction}
 
-    def _log_scores(self, scores: SegmentationScores, part: str) -> None:
-        values = with_headline(scores.compute())
+    def _log_scores(self, scores: SegmentationScores, loss: MeanMetric, part: str) -> None:
+        values = {**with_headline(scores.compute()), "loss": loss.compute()}
         scores.reset()
+        loss.reset()
         if values["accuracy"].isnan():
             raise ValueError(
                 f"the {part} split has no labelled pixel: every pixel is ignored "

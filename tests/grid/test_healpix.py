@@ -55,7 +55,9 @@ def test_lookup_agrees_with_healpy_at_awkward_points():
 
 
 def test_lookup_of_no_number_is_minus_one():
-    assert HealpixGrid(2).lookup(np.array([[np.nan, 0, 1], [0, 0, 1]])).tolist() == [-1, 3]
+    directions = np.array([[np.nan, 0, 1], [0, 0, 1], [0, 0, 0], [np.inf, 0, 0]])
+    assert HealpixGrid(2).lookup(directions).tolist() == [-1, 3, -1, -1]
+    assert not HealpixGrid(2).interpolation(directions)[1][[0, 2, 3]].any()
 
 
 @given(grids)

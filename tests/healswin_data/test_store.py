@@ -11,6 +11,7 @@ import zarr
 
 from healswin.cameras import RadialPolynomialCamera
 from healswin.data import PreparedSet, PreparedSetWriter
+from healswin.data.store import chunk_path
 from healswin.data.writer import SampleWriter, plan_differences
 
 PIXELS = 8 * 4**2

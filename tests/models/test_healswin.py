@@ -155,7 +155,7 @@ def test_drop_path_rises_over_the_encoder_and_is_used_again():
         ({"nside": 2}, "nside=2 is too small"),
         ({"window_size": 32}, "window=32 must be a power of four"),
         ({"window_size": 1024}, "must divide 512 pixels"),
-        ({"patch_size": 8}, "window=8 must be a power of four"),
+        ({"patch_size": 8}, "patch_size=8 must be a power of four"),
         ({"num_heads": (3, 2)}, "num_heads=3 must divide"),
         ({"num_heads": (1,)}, "one entry of at least 1 for every stage"),
         ({"windows": "spiral"}, "'spiral' must be one of"),
@@ -164,6 +164,10 @@ def test_drop_path_rises_over_the_encoder_and_is_used_again():
         ({"bias": "cosine"}, "bias='cosine'"),
         ({"windows": "spiral", "depths": (1, 1)}, "'spiral' must be one of"),
         ({"num_classes": 0}, "num_classes=0"),
+        ({"embed_dim": 0}, "embed_dim=0"),
+        ({"num_heads": (0, 1)}, r"num_heads=\[0, 1\] must be at least 1"),
+        ({"drop_path": 1.5}, "drop_path=1.5"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio=0.0"),
     ],
 )
 def test_wrong_arguments(arguments, message):
