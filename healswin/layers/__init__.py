@@ -5,11 +5,12 @@ are reshapes of the pixel axis.
 """
 
 from healswin.layers.attention import WindowAttention, relative_position_index
-from healswin.layers.block import Block, Stage
+from healswin.layers.block import Block, BlockSettings, Stage
 from healswin.layers.patches import PatchEmbed, PatchExpand, PatchMerge
 
 __all__ = [
     "Block",
+    "BlockSettings",
     "PatchEmbed",
     "PatchExpand",
     "PatchMerge",

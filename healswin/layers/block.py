@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,6 +22,36 @@ NormPlacement = Literal["post", "pre"]
 MASKED = -100.0
 
 
+@dataclass(frozen=True)
+class BlockSettings:
+    """What all blocks of a network have in common.
+
+    Args:
+        window_size: Tokens in a window, a power of four.
+        bias: Relative position bias, see `WindowAttention`.
+        cosine: Cosine attention, see `WindowAttention`.
+        norm_placement: "post" or "pre", see `Block`.
+        mlp_ratio: Hidden channels of the MLP over the block's.
+        dropout: Dropout in the MLP and after the attention.
+        attention_dropout: Dropout of the attention weights.
+
+    Raises:
+        ValueError: If norm_placement is neither of the two.
+    """
+
+    window_size: int
+    bias: Bias = "table"
+    cosine: bool = True
+    norm_placement: NormPlacement = "post"
+    mlp_ratio: float = 4.0
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.norm_placement not in ("post", "pre"):
+            raise ValueError(f"norm_placement={self.norm_placement!r} must be 'post' or 'pre'")
+
+
 class Block(nn.Module):
     """Attention inside windows, then an MLP, both with residual connections.
 
@@ -30,45 +61,26 @@ class Block(nn.Module):
     Args:
         dim: Channels of the tokens.
         num_heads: Attention heads.
-        window_size: Tokens in a window.
-        bias: Relative position bias, see `WindowAttention`.
-        cosine: Cosine attention.
-        norm_placement: "post" or "pre".
-        mlp_ratio: Hidden channels of the MLP over dim.
-        dropout: Dropout in the MLP and after the attention.
-        attention_dropout: Dropout of the attention weights.
+        settings: What the blocks of the network have in common.
         drop_path: Probability that a sample skips a branch.
     """
 
     def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        window_size: int,
-        *,
-        bias: Bias = "table",
-        cosine: bool = True,
-        norm_placement: NormPlacement = "post",
-        mlp_ratio: float = 4.0,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
+        self, dim: int, num_heads: int, settings: BlockSettings, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        if norm_placement not in ("post", "pre"):
-            raise ValueError(f"norm_placement={norm_placement!r} must be 'post' or 'pre'")
-        self.norm_after = norm_placement == "post"
+        self.norm_after = settings.norm_placement == "post"
         self.attn = WindowAttention(
             dim,
             num_heads,
-            window_size,
-            bias=bias,
-            cosine=cosine,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
+            settings.window_size,
+            bias=settings.bias,
+            cosine=settings.cosine,
+            dropout=settings.dropout,
+            attention_dropout=settings.attention_dropout,
         )
         self.norm1 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, hidden_features=int(dim * mlp_ratio), drop=dropout)
+        self.mlp = Mlp(dim, hidden_features=int(dim * settings.mlp_ratio), drop=settings.dropout)
         self.norm2 = nn.LayerNorm(dim)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
 
@@ -119,16 +131,10 @@ class Stage(nn.Module):
         grid: The grid whose pixels are the stage's tokens.
         dim: Channels of the tokens.
         num_heads: Attention heads.
-        window_size: Tokens in a window.
-        windows: Shift strategy, see `healswin.grid.shifts`.
+        settings: What the blocks of the network have in common.
+        windows: Shift strategy, see `healswin.grid.window_shift`.
         shift_size: How far the shifted windows are shifted.
         drop_path: One probability for each block; their number is the depth.
-        bias: Relative position bias.
-        cosine: Cosine attention.
-        norm_placement: "post" or "pre".
-        mlp_ratio: Hidden channels of the MLPs over dim.
-        dropout: Dropout in the MLPs and after the attention.
-        attention_dropout: Dropout of the attention weights.
 
     Raises:
         ValueError: If the window does not fit the stage, or the strategy its base pixels.
@@ -139,43 +145,26 @@ class Stage(nn.Module):
         grid: HealpixGrid,
         dim: int,
         num_heads: int,
-        window_size: int,
+        settings: BlockSettings,
         *,
         windows: Shift,
         shift_size: int,
         drop_path: Sequence[float],
-        bias: Bias = "table",
-        cosine: bool = True,
-        norm_placement: NormPlacement = "post",
-        mlp_ratio: float = 4.0,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        window = settings.window_size
+        self.shift: ShiftTables | None = None
         try:
-            self.shift = None
-            if window_count(grid.num_pixels, window_size) > 1:
-                shift = window_shift(windows, grid, window_size, shift_size)
+            if window_count(grid.num_pixels, window) > 1:
+                shift = window_shift(windows, grid, window, shift_size)
                 if len(drop_path) > 1:
-                    self.shift = ShiftTables(shift, window_size)
+                    self.shift = ShiftTables(shift, window)
         except ValueError as error:
             raise ValueError(
                 f"the stage with nside {grid.nside} and {grid.num_pixels} tokens: {error}"
             ) from None
         self.blocks = nn.ModuleList(
-            Block(
-                dim,
-                num_heads,
-                window_size,
-                bias=bias,
-                cosine=cosine,
-                norm_placement=norm_placement,
-                mlp_ratio=mlp_ratio,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                drop_path=rate,
-            )
-            for rate in drop_path
+            Block(dim, num_heads, settings, drop_path=rate) for rate in drop_path
         )
 
     def forward(

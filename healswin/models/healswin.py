@@ -8,7 +8,6 @@ decoder, network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,44 +17,10 @@ from torch import Tensor, nn
 from healswin.grid import HealpixGrid, window_side
 from healswin.grid.healpix import is_power_of_four
 from healswin.grid.shifts import Shift
-from healswin.layers import PatchEmbed, PatchExpand, PatchMerge, Stage
+from healswin.layers import BlockSettings, PatchEmbed, PatchExpand, PatchMerge, Stage
 from healswin.layers.attention import Bias
 from healswin.layers.block import NormPlacement
 from healswin.models.registry import register_model
-
-
-@dataclass(frozen=True)
-class _StageSettings:
-    """What all stages of a network have in common."""
-
-    window_size: int
-    windows: Shift
-    shift_size: int
-    bias: Bias
-    cosine: bool
-    norm_placement: NormPlacement
-    mlp_ratio: float
-    dropout: float
-    attention_dropout: float
-
-    def stage(
-        self, grid: HealpixGrid, dim: int, num_heads: int, drop_path: Sequence[float]
-    ) -> Stage:
-        return Stage(
-            grid,
-            dim,
-            num_heads,
-            self.window_size,
-            windows=self.windows,
-            shift_size=self.shift_size,
-            drop_path=drop_path,
-            bias=self.bias,
-            cosine=self.cosine,
-            norm_placement=self.norm_placement,
-            mlp_ratio=self.mlp_ratio,
-            dropout=self.dropout,
-            attention_dropout=self.attention_dropout,
-        )
 
 
 class HealSwinEncoder(nn.Module):
@@ -63,35 +28,30 @@ class HealSwinEncoder(nn.Module):
 
     Args:
         patch_embed: From a map to tokens.
-        grids: Grid of the tokens of every stage.
+        stages: One after the other, from fine to coarse.
         dims: Channels of every stage.
-        num_heads: Heads of every stage.
-        drop_path: For every stage the probabilities of its blocks.
-        settings: What the stages have in common.
+        tokens: Number of tokens of the finest stage.
+        dropout: Dropout after the embedding.
         absolute_position: Whether a learned value for every token is added to the embedding.
     """
 
     def __init__(
         self,
         patch_embed: PatchEmbed,
-        grids: Sequence[HealpixGrid],
+        stages: Sequence[Stage],
         dims: Sequence[int],
-        num_heads: Sequence[int],
-        drop_path: Sequence[Sequence[float]],
-        settings: _StageSettings,
+        tokens: int,
+        dropout: float,
         absolute_position: bool,
     ) -> None:
         super().__init__()
         self.patch_embed = patch_embed
         self.position: nn.Parameter | None = None
         if absolute_position:
-            self.position = nn.Parameter(torch.zeros(1, grids[0].num_pixels, dims[0]))
+            self.position = nn.Parameter(torch.zeros(1, tokens, dims[0]))
             trunc_normal_(self.position, std=0.02)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.stages = nn.ModuleList(
-            settings.stage(grid, dim, heads, rates)
-            for grid, dim, heads, rates in zip(grids, dims, num_heads, drop_path, strict=True)
-        )
+        self.dropout = nn.Dropout(dropout)
+        self.stages = nn.ModuleList(stages)
         self.merges = nn.ModuleList(PatchMerge(dim) for dim in dims[:-1])
         self.norm = nn.LayerNorm(dims[-1])
 
@@ -230,34 +190,41 @@ class HealSwinUNet(nn.Module):
                 f"nside={nside} is too small for patches of {patch_size} pixels and {stages} "
                 f"stages: at least nside {coarsest} is needed"
             )
-        settings = _StageSettings(
-            window_size,
-            windows,
-            shift_size,
-            bias,
-            cosine,
-            norm_placement,
-            mlp_ratio,
-            dropout,
-            attention_dropout,
+        settings = BlockSettings(
+            window_size=window_size,
+            bias=bias,
+            cosine=cosine,
+            norm_placement=norm_placement,
+            mlp_ratio=mlp_ratio,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
         )
         grids = [self.grid.coarsened(window_side(patch_size) * 2**i) for i in range(stages)]
         dims = [embed_dim * 2**i for i in range(stages)]
         all_rates = torch.linspace(0, drop_path, sum(depths), dtype=torch.float64).tolist()
-        block_rates = [all_rates[sum(depths[:i]) : sum(depths[: i + 1])] for i in range(stages)]
+
+        def stage(i: int) -> Stage:
+            """Stage i of the encoder, or its twin in the decoder."""
+            return Stage(
+                grids[i],
+                dims[i],
+                num_heads[i],
+                settings,
+                windows=windows,
+                shift_size=shift_size,
+                drop_path=all_rates[sum(depths[:i]) : sum(depths[: i + 1])],
+            )
 
         self.encoder = HealSwinEncoder(
             PatchEmbed(in_chans, embed_dim, patch_size),
-            grids,
+            [stage(i) for i in range(stages)],
             dims,
-            num_heads,
-            block_rates,
-            settings,
+            grids[0].num_pixels,
+            dropout,
             absolute_position,
         )
         self.decoder = nn.ModuleList(
-            _UpStage(dims[i], settings.stage(grids[i], dims[i], num_heads[i], block_rates[i]))
-            for i in reversed(range(stages - 1))
+            _UpStage(dims[i], stage(i)) for i in reversed(range(stages - 1))
         )
         self.head = _DenseHead(embed_dim, patch_size, num_classes)
         self.apply(_initialise)
