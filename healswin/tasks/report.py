@@ -158,7 +158,11 @@ class SegmentationReport(Callback):
         gain = ""
         if "sphere_prior" in results:
             model, prior = (results[column][_HEADLINE] for column in ("sphere", "sphere_prior"))
-            gain = f"On the sphere the model is {model - prior:+.4f} in mIoU from the prior. "
+            side = "above" if model >= prior else "below"
+            gain = (
+                f"On the sphere the model's mIoU without void is {abs(model - prior):.4f} {side} "
+                "the prior's. "
+            )
         image = (
             "*image*: projected back through the camera, on the pixels of the full-resolution "
             "image inside the domain."
