@@ -21,7 +21,7 @@ from rich.text import Text
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} samples/s")
+        return Text("" if speed is None else f"{speed:.1f}/s")
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def progress_bar(
     """A bar on stderr while the context lasts; yields the function that advances it by one.
 
     Args:
-        total: Number of samples.
+        total: Number of samples, or whatever is counted.
         done: How many of them an earlier run has finished.
         shown: Whether to draw anything.
         what: What is being done, before the bar.

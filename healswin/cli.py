@@ -73,7 +73,8 @@ class HealSwinCLI(LightningCLI):
         if config.get("ckpt_path"):
             checkpoint = _read_checkpoint(config.ckpt_path)
             trained = checkpoint.get("healswin", {})
-            if command == "predict" and not data.class_names:
+            loaded = data.tasks if config.data.tasks is None else config.data.tasks
+            if command == "predict" and "semantic" not in loaded:
                 # Images without labels: what is predicted are the checkpoint's classes.
                 theirs = checkpoint.get("PreparedDataModule", {})
                 config.data.class_names = theirs.get("class_names")

@@ -13,11 +13,12 @@ their number alone. The parts, lower first:
 - `rig`: the cameras; `frame`: pictures as they take them; `write`: the folder of a data set.
 """
 
+from data_prep.readers.synwoodscape import SKY_DEPTH
 from data_prep.street.frame import Frame, panorama_rays, render_frame, take_frame, take_panorama
 from data_prep.street.renderer import Renderer, render
 from data_prep.street.rig import CAMERA_NAMES, surround_cameras, tilted
 from data_prep.street.scene import Scene, build_scene
-from data_prep.street.things import SKY_DEPTH, Label
+from data_prep.street.things import Label
 from data_prep.street.write import write_street
 
 __all__ = [

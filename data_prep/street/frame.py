@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from data_prep.readers.synwoodscape import SKY_DEPTH
 from data_prep.street.rays import RayTiles, tile_rays
 from data_prep.street.renderer import Renderer
 from data_prep.street.scene import Exposure, Scene
-from data_prep.street.things import SKY_DEPTH, Label
+from data_prep.street.things import Label
 from healswin.cameras import RadialPolynomialCamera
 
 _CURVE_STEPS = 4096

@@ -72,7 +72,6 @@ class Planner:
                         width = low - u
                 middle = front + depth / 2
                 x, y, yaw = street.place(u + width / 2, side * middle, 0.0 if side > 0 else np.pi)
-                narrow = 0.0 if self.urban else 4.2
                 if self.urban and rng.random() < 0.08:
                     # An empty lot behind a wall.
                     x, y, yaw = street.place(u + width / 2, side * (front + 0.2))
@@ -80,24 +79,19 @@ class Planner:
                     x, y, _ = street.place(u + width / 2, side * (front + 6.0))
                     self.things.append(tree(rng, x, y, KERB_HEIGHT, 7.0, False))
                 else:
-                    self.things.append(
-                        building(
-                            rng,
-                            x,
-                            y,
-                            KERB_HEIGHT,
-                            yaw,
-                            width - narrow,
-                            depth,
-                            self.urban,
-                            self.dusk,
-                        )
-                    )
+                    self._add_building(x, y, yaw, width, depth)
                 if not self.urban:
                     self._boundary(side, u + 3.2, u + width)
                 u += width + gap
         if street.crossing is not None:
             self._cross_buildings(front)
+
+    def _add_building(self, x: float, y: float, yaw: float, width: float, depth: float) -> None:
+        """A building on a lot; outside the city it leaves room for a drive."""
+        drive = 0.0 if self.urban else 4.2
+        self.things.append(
+            building(self.rng, x, y, KERB_HEIGHT, yaw, width - drive, depth, self.urban, self.dusk)
+        )
 
     def _lot(self) -> tuple[float, float, float]:
         """Width, depth and the gap after it of the next lot, metres."""
@@ -108,7 +102,7 @@ class Planner:
         return float(rng.uniform(8, 22)), float(rng.uniform(10, 15)), gap
 
     def _cross_buildings(self, front: float) -> None:
-        street, rng = self.street, self.rng
+        street = self.street
         away = street.crossing_half_width + street.pavement + (0.1 if self.urban else 4.0)
         for number, side in enumerate((-1.0, 1.0)):
             if not street.arms[number]:
@@ -121,20 +115,7 @@ class Planner:
                     x, y, yaw = street.place(
                         street.crossing + hand * (away + depth / 2), side * (v + width / 2), turn
                     )
-                    narrow = 0.0 if self.urban else 4.2
-                    self.things.append(
-                        building(
-                            rng,
-                            x,
-                            y,
-                            KERB_HEIGHT,
-                            yaw,
-                            width - narrow,
-                            depth,
-                            self.urban,
-                            self.dusk,
-                        )
-                    )
+                    self._add_building(x, y, yaw, width, depth)
                     v += width + gap
 
     def _boundary(self, side: float, start: float, stop: float) -> None:

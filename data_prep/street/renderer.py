@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from data_prep.readers.synwoodscape import SKY_DEPTH
 from data_prep.street.ground import GroundHits, ground_colours, ground_labels, meet_ground
 from data_prep.street.light import Shadows, ambient, sky_radiance, surroundings
 from data_prep.street.points import Points, leaf_plane
@@ -20,7 +21,7 @@ from data_prep.street.rays import TILE, RayTiles, nearest_in_box, tile_rays
 from data_prep.street.scene import Scene
 from data_prep.street.surfaces import SHADERS
 from data_prep.street.texture import cloudy, grain, wrap
-from data_prep.street.things import SKY_DEPTH, Holes, Label, Part, Thing
+from data_prep.street.things import Holes, Label, Part, Thing
 
 _SKYLINE = 230.0
 _VALUES = 10

@@ -14,8 +14,6 @@ from data_prep.street.primitives import Solid, Vector
 Colour = tuple[float, float, float]
 Item = TypeVar("Item")
 
-SKY_DEPTH = 1000.0
-
 
 class Label(IntEnum):
     """The 25 class ids of SynWoodScape."""

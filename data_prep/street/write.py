@@ -18,14 +18,14 @@ import functools
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from data_prep.progress import progress_bar
 from data_prep.street.frame import Frame, take_frame, take_panorama
 from data_prep.street.renderer import Renderer
 from data_prep.street.rig import CAMERA_NAMES, surround_cameras, tilted
@@ -119,7 +119,7 @@ def write_street(
         for number in range(1, scenes + 1)
         if not all(path.is_file() for path in job.files(number))
     ]
-    with _bar(scenes, scenes - len(todo), progress) as advance:
+    with progress_bar(scenes, scenes - len(todo), progress, "scenes") as advance:
         for _ in run_all(functools.partial(_writer, job), todo, workers):
             advance()
 
@@ -166,18 +166,6 @@ def _claim(job: _Job) -> None:
             f"{job.out} was made with other arguments ({'; '.join(different) or 'unknown keys'}): "
             "use the same ones to continue, or another folder"
         )
-
-
-@contextmanager
-def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; yields the function that advances it by one scene."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ["scenes", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)]
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("scenes", total=total, completed=done)
-        yield lambda: bar.advance(task)
 
 
 def _writer(job: _Job) -> Callable[[int], None]:

@@ -4,7 +4,8 @@
 * `healswin.data.writer` builds one so that it can be killed at any moment;
 * `healswin.data.sources` goes back to the images and labels a set was made from;
 * `healswin.data.transforms` turns stored values into a network's input and back;
-* `healswin.data.prepared` is the LightningDataModule.
+* `healswin.data.prepared` is the LightningDataModule;
+* `healswin.data.predictions` writes and reads what a model predicted.
 
 Nothing here knows a task or a model. torch and lightning are imported only when the data module
 is asked for, because conversion workers import this package too.

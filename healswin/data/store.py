@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 FORMAT = "healswin-prepared"
 FORMAT_VERSION = 1
 IGNORE_INDEX = 255
-SAMPLE_ARRAYS = ("image", "semantic", "depth")
 
 
 def partial_path(out: Path) -> Path:

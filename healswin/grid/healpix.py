@@ -160,7 +160,7 @@ class HealpixGrid:
                 f"values has {values.shape[-1]} pixels along its last axis, a full-sphere map of "
                 f"nside {self.nside} has {sphere}"
             )
-        return values[..., hp.nest2ring(self.nside, self.pixels())]
+        return values[..., self.ring_order()]
 
     def to_ring(
         self, values: Shaped[np.ndarray, "*any p"], fill: float = np.nan
@@ -192,7 +192,7 @@ class HealpixGrid:
                     f"faces that are not among base_pixels={self.base_pixels}"
                 )
             ring[...] = fill
-        ring[..., hp.nest2ring(self.nside, self.pixels())] = values
+        ring[..., self.ring_order()] = values
         return ring
 
     def ring_order(self) -> Int64[np.ndarray, " pixels"]:

@@ -26,7 +26,7 @@ COLUMNS = {
     "image_prior": "image, prior",
 }
 
-
+# The score in which model and prior are compared.
 _HEADLINE = "miou_without_void"
 
 
@@ -71,6 +71,7 @@ class SegmentationReport(Callback):
                 data.num_classes,
                 data.ignore_index,
             ).prediction
+            self._prior_on_device = torch.from_numpy(self._prior).to(pl_module.device).long()
         self._counted = torch.zeros((), dtype=torch.int64, device=pl_module.device)
         if trainer.is_global_zero:
             remove_pictures(self._folder / "report")
@@ -91,8 +92,7 @@ class SegmentationReport(Callback):
         self._counted += len(labels)
         for row, index in enumerate(outputs["sample"].tolist()):
             if self._prior is not None:
-                prior = torch.from_numpy(self._prior).to(pl_module.device).long()
-                self._scores["sphere_prior"].update(prior, batch["semantic"][row])
+                self._scores["sphere_prior"].update(self._prior_on_device, batch["semantic"][row])
             if self._in_image:
                 truth = trainer.datamodule.image_truth(index)
                 self._count_image(index, "image", labels[row], truth)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.street import Label, Renderer, build_scene, surround_cameras, take_frame
-from data_prep.street.things import SKY_DEPTH
+from data_prep.street import SKY_DEPTH, Label, Renderer, build_scene, surround_cameras, take_frame
 
 # The classes that the published map "Large + AD" keeps, but void.
 NEEDED = [
