@@ -30,7 +30,7 @@ model:
   class_path: healswin.tasks.SegmentationTask
   init_args:
     network:
-      class_path: healswin.models.HealSwinUNet
+      class_path: healswin.models.HealSwin
       init_args:
         embed_dim: 8
         depths: [1, 2]
@@ -162,7 +162,7 @@ def test_print_config_states_shared_things_once(prepared, capsys):
         main(["fit", "--data.root", str(prepared(16)), "--print_config"])
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
-    assert "class_path: healswin.models.HealSwinUNet" in printed
+    assert "class_path: healswin.models.HealSwin" in printed
     assert "nside" not in printed
     assert "base_pixels" not in printed
 
@@ -282,7 +282,7 @@ def test_pictures_of_an_earlier_run_are_removed(run, prepared, tmp_path):
 
 
 def test_a_network_that_does_not_fit_is_named(prepared, capsys):
-    network = ["--model.init_args.network", "healswin.models.HealSwinUNet"]
+    network = ["--model.init_args.network", "healswin.models.HealSwin"]
     window = ["--model.init_args.network.init_args.window_size", "1024"]
     assert main(["fit", "--data.root", str(prepared(16)), *network, *window]) == 2
     message = capsys.readouterr().err.splitlines()[-1]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # model: layers 2 and 3 of the table are peers that do not know each other, but for `data`.
 LAYERS = [
     {"grid"},
-    {"cameras", "layers"},
+    {"cameras", "layers", "equivariance"},
     {"resample", "models", "data", "metrics", "viz"},
     {"tasks"},
     {"cli"},

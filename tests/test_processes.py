@@ -25,7 +25,7 @@ model:
   class_path: healswin.tasks.SegmentationTask
   init_args:
     network:
-      class_path: healswin.models.HealSwinUNet
+      class_path: healswin.models.HealSwin
       init_args: {embed_dim: 8, depths: [1, 1], num_heads: [1, 2], window_size: 16, shift_size: 2}
 """
 

@@ -9,20 +9,54 @@ and the models rest on them:
   plain reshapes of the pixel axis;
 * a subset of base pixels is a plain concatenation of blocks of nside^2 pixels.
 
-`HealpixGrid` names the pixels, `window_shift` says which pixels attend to each other
-in the shifted blocks of the transformer; ``docs/pages/images/windows.png`` shows them. healpy does
+`HealpixGrid` names the pixels. Attention is local: half of the blocks of a transformer attend
+inside the windows of consecutive pixels, and `window_shift` regroups the pixels for the other half,
+so that something crosses the borders; ``docs/pages/images/windows.png`` shows them. Of its
+strategies "vertex" fits the sphere. The unshifted windows are a mesh of quadrilateral cells; a
+vertex window holds the quadrants that meet at one corner of that mesh. Each character is a quadrant
+of a window:
+
+    unshifted windows     vertex windows
+        a a b b              1 2 2 3
+        a a b b              4 5 5 6
+        c c d d              4 5 5 6
+        c c d d              7 8 8 9
+
+Four cells meet at every corner but 8, where three faces meet and one quadrant of the window stays
+empty, so that F windows have F + 2 vertex windows, over all seams and both poles. Every pixel lies
+in exactly one. A grid of some base pixels leaves quadrants out, and nothing else changes.
+
+`discs` are the alternative without windows: the pixels within a distance of each pixel.
+`neighbours` are the eight pixels around a pixel. `turn_classes` says which windows or discs are
+quarter turns of each other, so that what depends on their geometry is computed once. healpy does
 the index arithmetic, here and nowhere else, and only at construction.
 """
 
+from healswin.grid.discs import Discs, discs
+from healswin.grid.harmonics import band_limited_map
 from healswin.grid.healpix import HealpixGrid, holds
+from healswin.grid.image import ImageGrid
+from healswin.grid.neighbours import CORNERS, EDGES, neighbours
 from healswin.grid.shifts import SHIFTS, WindowShift, window_shift
+from healswin.grid.symmetries import PixelSymmetry, pixel_symmetries
+from healswin.grid.turns import turn_classes
 from healswin.grid.windows import window_coordinates, window_count, window_side
 
 __all__ = [
+    "CORNERS",
+    "EDGES",
     "SHIFTS",
+    "Discs",
     "HealpixGrid",
+    "ImageGrid",
+    "PixelSymmetry",
     "WindowShift",
+    "band_limited_map",
+    "discs",
     "holds",
+    "neighbours",
+    "pixel_symmetries",
+    "turn_classes",
     "window_coordinates",
     "window_count",
     "window_shift",

@@ -7,9 +7,12 @@ tables, a `WindowShift`, and differs only in how it makes them:
 * ``roll``: along the nested index. Any base pixels, cheap, and blind to where pixels lie.
 * ``grid``: half a window along x and y of every face. Base pixels 0..7.
 * ``ring``: along the rings of equal latitude. Base pixels 0..7 or all 12; the published models.
+* ``vertex``: to the corners of the unshifted windows, see `healswin.grid.vertex`. Any base pixels;
+  crosses every border of every window, the seams between faces and the poles included, and puts
+  only pixels together that are as near as those of an unshifted window.
 
-The formulas of these three reproduce the published HEAL-SWIN implementation (Carlsson et al. 2024,
-arXiv 2307.07313, section 3.2), whose weights were trained with them.
+The formulas of the first three reproduce the published HEAL-SWIN implementation (Carlsson et al.
+2024, arXiv 2307.07313, section 3.2), whose weights were trained with them.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from healswin.grid.healpix import HealpixGrid, xy_to_nested
+from healswin.grid.vertex import vertex_slots
 from healswin.grid.windows import window_count, window_side
 
-Shift = Literal["roll", "grid", "ring"]
+Shift = Literal["roll", "grid", "ring", "vertex"]
 SHIFTS: tuple[str, ...] = get_args(Shift)
 
 _FISHEYE_FACES = tuple(range(8))
@@ -37,11 +41,15 @@ class WindowShift:
 
     Slot i of the regrouped sequence holds pixel ``gather[i]``; windows are runs of consecutive
     slots; two slots of a window attend to each other only if their groups are equal; pixel p is
-    found again in slot ``inverse[p]``.
+    found again in slot ``inverse[p]``: ``gather[inverse[p]] == p``.
+
+    With "vertex" some slots are empty: there are more slots than pixels. An empty slot has gather
+    -1 and the group -1, which no pixel has: pixels do not see it, and it attends to the empty slots
+    of its window, so that no row of a softmax is without an entry. Its result is read by nobody.
 
     Attributes:
-        gather: (slots,) int64, index of the pixel in each slot.
-        group: (slots,) int64, label of each slot.
+        gather: (slots,) int64, index of the pixel in each slot, -1 in an empty one.
+        group: (slots,) int64, label of each slot, -1 for an empty one.
         inverse: (pixels,) int64, slot of each pixel.
     """
 
@@ -55,15 +63,17 @@ class WindowShift:
         return group[:, :, None] == group[:, None, :]
 
 
-def window_shift(strategy: Shift, grid: HealpixGrid, window: int, shift: int) -> WindowShift:
+def window_shift(
+    strategy: Shift, grid: HealpixGrid, window: int, shift: int | None = None
+) -> WindowShift:
     """Make the tables of a shift strategy for the tokens of one stage.
 
     Args:
-        strategy: "roll", "grid" or "ring".
+        strategy: "roll", "grid", "ring" or "vertex".
         grid: The grid whose pixels are the stage's tokens.
         window: Pixels in a window, a power of four that divides the grid's pixels.
-        shift: How far, in pixels along the strategy's direction; "grid" always shifts by half a
-            window's side and takes no other value.
+        shift: How far, in pixels along the strategy's direction. Default: half a window's side,
+            the only value that "grid" and "vertex" take.
 
     Raises:
         ValueError: If the strategy does not exist for these base pixels, or a number does not fit.
@@ -71,6 +81,10 @@ def window_shift(strategy: Shift, grid: HealpixGrid, window: int, shift: int) ->
     window_count(grid.num_pixels, window)
     if strategy not in SHIFTS:
         raise ValueError(f"shift strategy {strategy!r} must be one of {SHIFTS}")
+    if strategy == "vertex":
+        return _vertex(grid, window, shift)
+    if shift is None:
+        shift = window_side(window) // 2
     if not 0 < shift < grid.num_pixels:
         raise ValueError(f"shift={shift} must lie between 1 and {grid.num_pixels - 1} pixels")
     if strategy == "roll":
@@ -81,8 +95,9 @@ def window_shift(strategy: Shift, grid: HealpixGrid, window: int, shift: int) ->
 
 
 def _with_inverse(gather: np.ndarray, group: np.ndarray) -> WindowShift:
-    inverse = np.empty_like(gather)
-    inverse[gather] = np.arange(gather.size)
+    filled = np.flatnonzero(gather >= 0)
+    inverse = np.empty_like(filled)
+    inverse[gather[filled]] = filled
     return WindowShift(gather.astype(np.int64), group.astype(np.int64), inverse.astype(np.int64))
 
 
@@ -105,7 +120,7 @@ def _grid(grid: HealpixGrid, window: int, shift: int) -> WindowShift:
     if grid.base_pixels != _FISHEYE_FACES:
         raise ValueError(
             f"the shift 'grid' exists for base pixels 0..7 only, not for {grid.base_pixels}: "
-            "use 'roll'"
+            "use 'vertex' or 'roll'"
         )
     n, side = grid.nside, window_side(window)
     if side > n:
@@ -149,7 +164,7 @@ def _ring(grid: HealpixGrid, shift: int) -> WindowShift:
     if grid.base_pixels not in (_FISHEYE_FACES, _ALL_FACES):
         raise ValueError(
             f"the shift 'ring' exists for base pixels 0..7 and for all 12, not for "
-            f"{grid.base_pixels}: use 'roll', or 'vertex' windows where they exist"
+            f"{grid.base_pixels}: use 'vertex' or 'roll'"
         )
     sphere = 12 * grid.nside**2
     source = hp.ring2nest(grid.nside, (grid.ring_order() - shift) % sphere).astype(np.int64)
@@ -176,3 +191,14 @@ def _ring(grid: HealpixGrid, shift: int) -> WindowShift:
     spare_left.append(np.flatnonzero(free & (face < 4)))
     source[np.concatenate(holes_left)] = np.concatenate(spare_left)
     return _with_inverse(source, group)
+
+
+def _vertex(grid: HealpixGrid, window: int, shift: int | None) -> WindowShift:
+    """The quadrants that meet at each corner of the unshifted windows."""
+    gather = vertex_slots(grid, window)
+    half = window_side(window) // 2
+    if shift is not None and shift != half:
+        raise ValueError(
+            f"shift={shift}: the shift 'vertex' with window={window} is always {half} pixels"
+        )
+    return _with_inverse(gather, np.minimum(gather, 0))

@@ -1,12 +1,14 @@
 """Networks, and the registry that names their published and recommended configurations."""
 
-from healswin.models.healswin import HealSwinEncoder, HealSwinUNet
+from healswin.models.healswin import HealSwin, HealSwinEncoder
 from healswin.models.published import from_published
 from healswin.models.registry import create_model, list_models, register_model
+from healswin.models.swin import SwinUNet
 
 __all__ = [
+    "HealSwin",
     "HealSwinEncoder",
-    "HealSwinUNet",
+    "SwinUNet",
     "create_model",
     "from_published",
     "list_models",

@@ -29,14 +29,14 @@ _RENAMED = (
 
 
 def from_published(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Map a state dict of the published U-Net to the names of `HealSwinUNet`.
+    """Map a state dict of the published U-Net to the names of `HealSwin`.
 
     Args:
         state_dict: Parameters under the published names, `SwinHPTransformerSys` with its
             `UnetDecoder`; derived buffers in it are left out.
 
     Returns:
-        A state dict that `HealSwinUNet.load_state_dict` takes whole.
+        A state dict that `HealSwin.load_state_dict` takes whole.
 
     Raises:
         ValueError: If a name is not one of the published network's.
@@ -56,5 +56,5 @@ def _rename(name: str) -> str:
         renamed, count = re.subn(pattern, replacement, name)
         if count:
             renamed = re.sub(r"<(\d+)-1>", lambda m: str(int(m[1]) - 1), renamed)
-            return renamed.replace("relative_position_bias_table", "bias_table")
+            return renamed.replace("relative_position_bias_table", "bias.table")
     raise ValueError(f"{name!r} is no parameter of the published HEAL-SWIN U-Net")

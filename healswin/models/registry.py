@@ -1,13 +1,19 @@
-"""Names for models: create one by name, list the names, add your own."""
+"""Names for models: create one by name, list the names, add your own.
+
+Packages add theirs through the entry-point group ``healswin.models``: every entry point names a
+module that registers models when it is imported.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from fnmatch import fnmatch
+from importlib.metadata import entry_points
 
 from torch import nn
 
-from healswin.grid import HealpixGrid
+from healswin.grid import HealpixGrid, ImageGrid
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
 
@@ -15,7 +21,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {}
 def register_model(name: str) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Decorator that makes a builder available to `create_model`.
 
-    The builder takes nside, base_pixels, in_chans, num_classes and the network's own arguments.
+    The builder takes grid, in_chans, num_classes and the network's own arguments.
 
     Raises:
         ValueError: If the name is taken.
@@ -32,31 +38,49 @@ def register_model(name: str) -> Callable[[Callable[..., nn.Module]], Callable[.
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names of the registered models that match a shell pattern, e.g. "healswin_*", sorted."""
+    _load_entry_points()
     return sorted(name for name in _MODELS if fnmatch(name, pattern))
 
 
 def create_model(
     name: str,
-    grid: HealpixGrid,
+    grid: HealpixGrid | ImageGrid,
     in_chans: int = 3,
     num_classes: int = 10,
+    *,
+    features_only: bool = False,
     **arguments: object,
 ) -> nn.Module:
     """Build a model by its name.
 
     Args:
         name: One of `list_models`.
-        grid: Grid of the maps.
+        grid: Grid of the maps: a `HealpixGrid`, or an `ImageGrid` for flat baselines.
         in_chans: Channels of the input.
         num_classes: Channels of the output.
-        **arguments: Arguments of the network that differ from the named configuration.
+        features_only: Only the encoder, which returns a list of maps, one for each stage, or for
+            each of ``out_indices``; the same as ``head="features"``.
+        **arguments: Arguments of the network that differ from the named configuration, such as
+            ``head="classification"`` or ``drop_path=0.2``.
 
     Returns:
         The network with fresh weights; maps are (batch, in_chans, grid.num_pixels).
 
     Raises:
-        ValueError: If the name is not known, or an argument does not fit.
+        ValueError: If the name is not known (the message lists those that are), or the arguments
+            do not fit.
     """
+    _load_entry_points()
     if name not in _MODELS:
         raise ValueError(f"model {name!r} is not known, known are {list_models()}")
-    return _MODELS[name](grid.nside, grid.base_pixels, in_chans, num_classes, **arguments)
+    if features_only:
+        if arguments.get("head", "features") != "features":
+            raise ValueError(f"features_only=True contradicts head={arguments['head']!r}")
+        arguments["head"] = "features"
+    return _MODELS[name](grid, in_chans, num_classes, **arguments)
+
+
+@functools.cache
+def _load_entry_points() -> None:
+    for entry_point in entry_points(group="healswin.models"):
+        entry_point.load()

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 
 def weighted_cross_entropy(
-    logits: Float[Tensor, "batch classes pixels"],
-    target: Int64[Tensor, "batch pixels"],
+    logits: Float[Tensor, "batch classes *pixels"],
+    target: Int64[Tensor, " batch *pixels"],
     weights: Float[Tensor, " classes"] | None = None,
     ignore_index: int = 255,
 ) -> Float[Tensor, ""]:

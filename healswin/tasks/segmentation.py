@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from healswin.metrics import SegmentationScores
-from healswin.models import HealSwinUNet
+from healswin.models import HealSwin
 from healswin.tasks.base import NetworkFactory, OptimizerFactory, SchedulerFactory, Task
 from healswin.tasks.losses import weighted_cross_entropy
 
@@ -48,7 +48,7 @@ class SegmentationTask(Task):
         balanced_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
         pole: str = "camera",
-        network: NetworkFactory = HealSwinUNet,
+        network: NetworkFactory = HealSwin,
         class_weights: Literal["balanced", "none"] | list[float] = "balanced",
         optimizer: OptimizerFactory = torch.optim.Adam,
         lr_scheduler: SchedulerFactory | None = None,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from healswin.grid import HealpixGrid, window_coordinates, window_shift, window_side
+from healswin.grid import SHIFTS, HealpixGrid, window_coordinates, window_shift, window_side
 
 DATA = Path(__file__).parents[1] / "data"
 FISHEYE = tuple(range(8))
@@ -24,27 +24,43 @@ def test_published_tables(strategy, nside, window, shift):
 def shift_arguments(draw):
     nside = 2 ** draw(st.integers(0, 5))
     window = 4 ** draw(st.integers(1, 3))
-    strategy = draw(st.sampled_from(["roll", "grid", "ring"]))
+    strategy = draw(st.sampled_from(SHIFTS))
+    some_faces = tuple(sorted(draw(st.sets(st.integers(0, 11), min_size=1))))
     faces = {
-        "roll": tuple(sorted(draw(st.sets(st.integers(0, 11), min_size=1)))),
+        "roll": some_faces,
+        "vertex": some_faces,
         "grid": FISHEYE,
         "ring": draw(st.sampled_from([FISHEYE, tuple(range(12))])),
     }[strategy]
     grid = HealpixGrid(nside, faces)
     side = window_side(window)
     assume(grid.num_pixels % window == 0 and grid.num_pixels > window)
-    assume(strategy != "grid" or side <= nside)
-    shift = side // 2 if strategy == "grid" else draw(st.integers(1, min(window - 1, 2 * side)))
-    return strategy, grid, window, shift
+    if strategy in ("grid", "vertex"):
+        assume(side <= nside)
+        return strategy, grid, window, draw(st.sampled_from([None, side // 2]))
+    return strategy, grid, window, draw(st.integers(1, min(window - 1, 2 * side)))
 
 
 @given(shift_arguments())
 def test_every_pixel_is_in_exactly_one_slot(arguments):
     _, grid, _, _ = arguments
     tables = window_shift(*arguments)
-    np.testing.assert_array_equal(np.sort(tables.gather), np.arange(grid.num_pixels))
+    filled = tables.gather >= 0
+    np.testing.assert_array_equal(np.sort(tables.gather[filled]), np.arange(grid.num_pixels))
     np.testing.assert_array_equal(tables.gather[tables.inverse], np.arange(grid.num_pixels))
-    assert tables.group.shape == (grid.num_pixels,)
+    np.testing.assert_array_equal(tables.group >= 0, filled)
+    assert filled.all() or arguments[0] == "vertex"
+
+
+@pytest.mark.parametrize("strategy", SHIFTS)
+@pytest.mark.parametrize("window", [4, 16, 64])
+def test_half_a_window_is_the_default(strategy, window):
+    grid = HealpixGrid(8, FISHEYE)
+    default = window_shift(strategy, grid, window)
+    half = window_shift(strategy, grid, window, window_side(window) // 2)
+    np.testing.assert_array_equal(default.gather, half.gather)
+    np.testing.assert_array_equal(default.group, half.group)
+    assert (default.gather[: grid.num_pixels] != np.arange(grid.num_pixels)).any()
 
 
 @given(shift_arguments())
@@ -109,7 +125,9 @@ def test_a_window_must_be_a_square(window):
     ("strategy", "faces", "window", "shift", "message"),
     [
         ("ring", (0, 1), 4, 1, "'ring' exists for base pixels 0..7 and for all 12"),
+        ("ring", (0, 1), 4, 1, "use 'vertex' or 'roll'"),
         ("grid", range(12), 4, 1, "'grid' exists for base pixels 0..7 only"),
+        ("grid", range(12), 4, 1, "use 'vertex' or 'roll'"),
         ("grid", FISHEYE, 64, 4, "larger than a face"),
         ("grid", FISHEYE, 16, 1, "always 2 pixels"),
         ("roll", FISHEYE, 16, 16, "less than window=16"),

@@ -3,15 +3,13 @@ from functools import partial
 import pytest
 import torch
 
-from healswin.models import HealSwinUNet
+from healswin.models import HealSwin
 from healswin.tasks import SegmentationTask
 from healswin.tasks.base import check_same_data
 from healswin.tasks.segmentation import with_headline
 
 NAMES = ["void", "road", "sky"]
-tiny = partial(
-    HealSwinUNet, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=16, shift_size=2
-)
+tiny = partial(HealSwin, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=16, shift_size=2)
 
 
 def make(**arguments):
