@@ -92,13 +92,12 @@ class Attention(nn.Module):
         )
         self.bias = make_bias(bias, num_heads, window_size, chiral)
         steered = bias == "steered"
-        self.charge = nn.Linear(dim, num_heads) if steered and makes_tangents else None
+        self.charge = nn.Linear(dim, num_heads, bias=False) if steered and makes_tangents else None
         self.along = self.across = None
         if steered and takes_tangents:
-            self.along = nn.Parameter(torch.full((num_heads, 1, 1), _FIRST_STEERING))
-            self.across = (
-                nn.Parameter(torch.full((num_heads, 1, 1), _FIRST_STEERING)) if chiral else None
-            )
+            first = torch.full((num_heads, 1, 1), _FIRST_STEERING)
+            self.along = nn.Parameter(first)
+            self.across = nn.Parameter(first.clone()) if chiral else None
         self._kept_bias: tuple[Any, Neighbourhoods, Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -107,7 +107,9 @@ def make_bias(bias: Bias, num_heads: int, window_size: int, chiral: bool) -> nn.
 
 
 def _function(features: int, num_heads: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(features, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, num_heads))
+    # No last bias: softmax takes no notice of what is added to all logits of a row.
+    last = nn.Linear(_HIDDEN, num_heads, bias=False)
+    return nn.Sequential(nn.Linear(features, _HIDDEN), nn.GELU(), last)
 
 
 def relative_position_index(window_size: int) -> Int64[Tensor, "w w"]:

@@ -69,7 +69,7 @@ class WeightedSum(nn.Module):
 
 
 class _BagSum(torch.autograd.Function):
-    """`WeightedSum` through the embedding bag, forward with the table, backward with its transpose."""
+    """`WeightedSum` by embedding bags: forward with the table, backward with its transpose."""
 
     @staticmethod
     def forward(ctx, x, index, weight, index_back, weight_back):

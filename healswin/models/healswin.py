@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from numbers import Integral
 from typing import Literal, Self, get_args
 
 import torch
@@ -36,9 +34,16 @@ from healswin.layers import (
 )
 from healswin.layers.bias import Bias, FrameBias, RadialBias, TableBias
 from healswin.layers.block import NormPlacement, Windows
+from healswin.models.arguments import check_choice, check_count, check_rates, check_stages
+from healswin.models.heads import (
+    ClassificationHead,
+    Head,
+    initialise,
+    stage_numbers,
+    with_other_classes,
+)
 from healswin.models.registry import register_model
 
-Head = Literal["dense", "classification", "features"]
 Stem = Literal["patches", "rings"]
 Resampling = Literal["published", "mean"]
 
@@ -172,17 +177,6 @@ class _ThinHead(nn.Module):
         return scores.transpose(1, 2)
 
 
-class _ClassificationHead(nn.Module):
-    """A value of every class for the whole map, from the mean over its tokens."""
-
-    def __init__(self, dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.classes = nn.Linear(dim, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classes(x.mean(dim=1))
-
-
 class HealSwin(nn.Module):
     """HEAL-SWIN: a map goes in; a map of the same grid, a class or features come out.
 
@@ -267,10 +261,22 @@ class HealSwin(nn.Module):
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         self._arguments = {k: v for k, v in arguments.items() if k not in ("nside", "base_pixels")}
-        _check(
-            {"head": Head, "stem": Stem, "merging": Resampling, "expanding": Resampling}, arguments
-        )
-        _check_numbers(arguments)
+        check_choice("head", head, get_args(Head))
+        check_choice("stem", stem, get_args(Stem))
+        check_choice("merging", merging, get_args(Resampling))
+        check_choice("expanding", expanding, get_args(Resampling))
+        check_count("in_chans", in_chans)
+        check_count("num_classes", num_classes)
+        check_count("embed_dim", embed_dim)
+        check_stages(embed_dim, depths, num_heads)
+        rates = {
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "drop_path": drop_path,
+        }
+        check_rates(rates, mlp_ratio)
+        if not is_power_of_four(patch_size):
+            raise ValueError(f"patch_size={patch_size} must be a power of four: 1, 4, 16, 64")
         self.grid = HealpixGrid(nside, tuple(base_pixels))
         self.in_chans = in_chans
         self.num_classes = num_classes
@@ -280,8 +286,8 @@ class HealSwin(nn.Module):
                 f"nside={nside} is too small for patches of {patch_size} pixels and {len(depths)} "
                 f"stages: at least nside {coarsest} is needed"
             )
-        self.out_indices = _as_stages(out_indices, len(depths), head)
-        stages = max(self.out_indices) + 1
+        self.out_indices = stage_numbers(out_indices, head, len(depths))
+        stages = self.out_indices[-1] + 1
         settings = BlockSettings(
             window_size=window_size,
             windows=windows,
@@ -341,7 +347,7 @@ class HealSwin(nn.Module):
                 else _DenseHead(embed_dim, patch_size, num_classes)
             )
         elif head == "classification":
-            self.head = _ClassificationHead(dims[-1], num_classes)
+            self.head = ClassificationHead(dims[-1], num_classes)
         self.apply(_initialise)
         self.set_grad_checkpointing(checkpoint_blocks)
 
@@ -361,7 +367,7 @@ class HealSwin(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "batch channels pixels"]
-    ) -> Float[Tensor, batch * result] | list[Tensor]:
+    ) -> Float[Tensor, " batch *result"] | list[Tensor]:
         """Predict.
 
         Args:
@@ -380,7 +386,7 @@ class HealSwin(nn.Module):
         if self.head is None:
             return [encoded.outputs[i].transpose(1, 2) for i in self.out_indices]
         x = encoded.tokens
-        if isinstance(self.head, _ClassificationHead):
+        if isinstance(self.head, ClassificationHead):
             return self.head(x)
         for up, skip in zip(self.decoder, reversed(encoded.inputs[:-1]), strict=True):
             x = up(x, skip)
@@ -399,13 +405,7 @@ class HealSwin(nn.Module):
         Raises:
             ValueError: If there is no head, or num_classes is below 1.
         """
-        if self.head is None:
-            raise ValueError("the network has no classifier: it was built with head='features'")
-        _check_count("num_classes", num_classes)
-        old = self.head.classes
-        new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
-        _initialise(new)
-        self.head.classes = new.to(old.weight.device, old.weight.dtype)
+        with_other_classes(self.head, num_classes)
         self.num_classes = self._arguments["num_classes"] = num_classes
 
     def no_weight_decay(self) -> set[str]:
@@ -477,64 +477,13 @@ class HealSwin(nn.Module):
             raise ValueError(f"x is {x.dtype}, a map of real numbers is needed: x.float()")
 
 
-def _check(choices: dict[str, object], arguments: dict[str, object]) -> None:
-    for name, choice in choices.items():
-        if arguments[name] not in get_args(choice):
-            raise ValueError(f"{name}={arguments[name]!r} must be one of {get_args(choice)}")
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name}={value} must be a whole number of at least 1")
-
-
-def _check_numbers(arguments: dict[str, object]) -> None:
-    depths, num_heads = arguments["depths"], arguments["num_heads"]
-    if len(depths) != len(num_heads) or not depths or min(depths) < 1:
-        raise ValueError(
-            f"depths={list(depths)} and num_heads={list(num_heads)} must have one entry of at "
-            "least 1 for every stage"
-        )
-    for name in ("in_chans", "num_classes", "embed_dim"):
-        _check_count(name, arguments[name])
-    if min(num_heads) < 1:
-        raise ValueError(f"num_heads={list(num_heads)} must be at least 1 each")
-    if arguments["mlp_ratio"] <= 0:
-        raise ValueError(f"mlp_ratio={arguments['mlp_ratio']} must be above 0")
-    for name in ("dropout", "attention_dropout", "drop_path"):
-        if not 0 <= arguments[name] < 1:
-            raise ValueError(f"{name}={arguments[name]} must lie in [0, 1)")
-    if not is_power_of_four(arguments["patch_size"]):
-        raise ValueError(
-            f"patch_size={arguments['patch_size']} must be a power of four: 1, 4, 16, 64"
-        )
-
-
-def _as_stages(out_indices: Sequence[int] | None, stages: int, head: Head) -> tuple[int, ...]:
-    if out_indices is None:
-        return tuple(range(stages))
-    if head != "features":
-        raise ValueError(f"out_indices={list(out_indices)} belong to head='features', not {head!r}")
-    whole = all(isinstance(i, Integral) and -stages <= i < stages for i in out_indices)
-    chosen = tuple(i % stages for i in out_indices) if whole else ()
-    if not chosen or any(a >= b for a, b in pairwise(chosen)):
-        raise ValueError(
-            f"out_indices={list(out_indices)} must name some of the {stages} stages from fine to "
-            f"coarse, each once: 0 to {stages - 1}, or -{stages} to -1"
-        )
-    return chosen
-
-
 def _initialise(module: nn.Module) -> None:
-    """Truncated normal weights as published; the functions of position biases keep torch's."""
+    """As published, except position functions: they keep torch's wider start for few inputs."""
+    initialise(module)
     if isinstance(module, (RadialBias, FrameBias)):
         for layer in module.mlp:
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
-    elif isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 # The builders of the registry: (grid, in_chans, num_classes, **what differs from the name).

@@ -20,23 +20,27 @@ after the branches start at 0.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
 import torch
 from jaxtyping import Float
-from timm.layers import trunc_normal_
 from timm.models.swin_transformer import PatchMerging
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from healswin.grid import ImageGrid
+from healswin.models.arguments import check_choice, check_count, check_rates, check_stages
+from healswin.models.heads import (
+    ClassificationHead,
+    Head,
+    initialise,
+    stage_numbers,
+    with_other_classes,
+)
 from healswin.models.registry import register_model
-
-Head = Literal["dense", "classification", "features"]
 
 
 class _Stage(nn.Module):
@@ -165,17 +169,6 @@ class _DenseHead(nn.Module):
         return self.classes(self.expand(self.norm(x))).permute(0, 3, 1, 2)
 
 
-class _ClassificationHead(nn.Module):
-    """From the mean of all tokens to a value of every class."""
-
-    def __init__(self, dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.classes = nn.Linear(dim, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classes(x.mean(dim=(1, 2)))
-
-
 class SwinUNet(nn.Module):
     """SWIN-UNet on images: the flat counterpart of HEAL-SWIN.
 
@@ -243,11 +236,6 @@ class SwinUNet(nn.Module):
         checkpoint_blocks: bool = False,
     ) -> None:
         super().__init__()
-        if len(depths) != len(num_heads) or not depths or min(depths) < 1:
-            raise ValueError(
-                f"depths={list(depths)} and num_heads={list(num_heads)} must have one entry of at "
-                "least 1 for every stage"
-            )
         sizes = {
             "in_chans": in_chans,
             "num_classes": num_classes,
@@ -256,39 +244,28 @@ class SwinUNet(nn.Module):
             "window_size": window_size,
         }
         for name, value in sizes.items():
-            if value != int(value) or value < 1:
-                raise ValueError(f"{name}={value} must be a whole number of at least 1")
+            check_count(name, value)
+        check_choice("head", head, get_args(Head))
+        check_stages(embed_dim, depths, num_heads)
+        rates = {
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "drop_path": drop_path,
+        }
+        check_rates(rates, mlp_ratio)
         if shift_size != int(shift_size) or not 0 <= shift_size < window_size:
             raise ValueError(
                 f"shift_size={shift_size} must be a whole number of at least 0, less than "
                 f"window_size={window_size}"
             )
         dims = [embed_dim * 2**i for i in range(len(depths))]
-        for i, (dim, heads) in enumerate(zip(dims, num_heads, strict=True)):
-            if heads < 1 or dim % heads:
-                raise ValueError(
-                    f"num_heads={list(num_heads)}: {heads} must divide the {dim} channels of "
-                    f"stage {i}"
-                )
-        if mlp_ratio <= 0:
-            raise ValueError(f"mlp_ratio={mlp_ratio} must be above 0")
-        rates = {
-            "dropout": dropout,
-            "attention_dropout": attention_dropout,
-            "drop_path": drop_path,
-        }
-        for name, rate in rates.items():
-            if not 0 <= rate < 1:
-                raise ValueError(f"{name}={rate} must lie in [0, 1)")
-        if head not in get_args(Head):
-            raise ValueError(f"head={head!r} must be one of {get_args(Head)}")
 
         self.head_name = head
         self.in_chans = in_chans
         self.num_classes = num_classes
         self.patch_size = patch_size
         self.window_size = window_size
-        self.out_indices = _stage_numbers(out_indices, head, len(depths))
+        self.out_indices = stage_numbers(out_indices, head, len(depths))
         self.feature_info = [
             {"num_chs": dims[i], "reduction": patch_size * 2**i, "module": f"stages.{i}"}
             for i in self.out_indices
@@ -327,12 +304,12 @@ class SwinUNet(nn.Module):
             self.head = _DenseHead(embed_dim, patch_size, num_classes)
         elif head == "classification":
             self.norm = nn.LayerNorm(self.num_features)
-            self.head = _ClassificationHead(self.num_features, num_classes)
+            self.head = ClassificationHead(self.num_features, num_classes)
         else:
             # As in timm's backbones: a parameter that no output depends on would get no gradient.
             self.norm = nn.Identity()
             self.head = nn.Identity()
-        self.apply(_initialise)
+        self.apply(initialise)
         self.set_grad_checkpointing(checkpoint_blocks)
 
     def forward(
@@ -426,20 +403,8 @@ class SwinUNet(nn.Module):
             ValueError: If num_classes is not a whole number of at least 1, or there is no
                 classifier.
         """
-        if self.head_name == "features":
-            raise ValueError("head='features' has no classifier that could be reset")
-        if num_classes != int(num_classes) or num_classes < 1:
-            raise ValueError(f"num_classes={num_classes} must be a whole number of at least 1")
-        old = self.head.classes
+        with_other_classes(None if self.head_name == "features" else self.head, num_classes)
         self.num_classes = num_classes
-        self.head.classes = nn.Linear(
-            old.in_features,
-            num_classes,
-            bias=old.bias is not None,
-            device=old.weight.device,
-            dtype=old.weight.dtype,
-        )
-        _initialise(self.head.classes)
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that weight decay should leave alone, as timm's optimizers ask.
@@ -496,32 +461,6 @@ def _as_image_grid(grid: ImageGrid) -> ImageGrid:
             "ImageGrid(640, 768)"
         )
     return grid
-
-
-def _stage_numbers(out_indices: Sequence[int] | None, head: str, stages: int) -> tuple[int, ...]:
-    """The stages from fine to coarse that out_indices names."""
-    if out_indices is None:
-        return tuple(range(stages))
-    if head != "features":
-        raise ValueError(f"out_indices={out_indices} is for head='features', not for head={head!r}")
-    try:
-        given = [operator.index(i) for i in out_indices]
-    except TypeError:
-        given = []
-    chosen = [i % stages for i in given if -stages <= i < stages]
-    if not given or len(chosen) < len(given) or chosen != sorted(set(chosen)):
-        raise ValueError(
-            f"out_indices={out_indices} must name some of the {stages} stages from fine to coarse, "
-            f"each once: 0 to {stages - 1}, or -{stages} to -1"
-        )
-    return tuple(chosen)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 @register_model("swin_unet_paper")

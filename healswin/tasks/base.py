@@ -58,11 +58,23 @@ class Task(LightningModule):
         return self.network(image)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """The optimizer over all parameters and, if there is one, its schedule."""
-        optimizer = self.optimizer_factory(self.parameters())
+        """The optimizer over all parameters and, if there is one, its schedule.
+
+        Parameters that the network's ``no_weight_decay`` names are a group without weight decay.
+        """
+        optimizer = self.optimizer_factory(self._parameter_groups())
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler_factory(optimizer)}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        named = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
+        exempt = getattr(self.network, "no_weight_decay", set)()
+        groups = [
+            {"params": [p for n, p in named.items() if n not in exempt]},
+            {"params": [p for n, p in named.items() if n in exempt], "weight_decay": 0.0},
+        ]
+        return [group for group in groups if group["params"]]
 
     def keep_plain_hyperparameters(self) -> None:
         """Record the constructor's arguments, except those that are code.

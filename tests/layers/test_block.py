@@ -16,27 +16,31 @@ SPHERE, FISHEYE = tuple(range(12)), tuple(range(8))
 DIM, HEADS = 8, 2
 
 KINDS = {
-    "ring and table": (HealpixGrid(4, FISHEYE), BlockSettings(4, "ring")),
+    "ring and table": (HealpixGrid(2, FISHEYE), BlockSettings(4, "ring")),
     "grid, no bias, pre": (
-        HealpixGrid(4, FISHEYE),
-        BlockSettings(16, "grid", bias="none", norm_placement="pre"),
+        HealpixGrid(2, FISHEYE),
+        BlockSettings(4, "grid", bias="none", norm_placement="pre"),
     ),
-    "vertex and table": (HealpixGrid(4), BlockSettings(16)),
-    "vertex and frame": (HealpixGrid(4), BlockSettings(4, bias="frame")),
-    "vertex and steered": (HealpixGrid(4, (0, 1, 5)), BlockSettings(4, bias="steered")),
-    "disc, no bias": (HealpixGrid(4), BlockSettings(16, "disc", bias="none")),
+    "vertex and table": (HealpixGrid(4, (0, 1, 5)), BlockSettings(16)),
+    "vertex and frame": (HealpixGrid(2), BlockSettings(4, bias="frame")),
+    "vertex and steered": (HealpixGrid(2, (0, 1, 5, 8)), BlockSettings(4, bias="steered")),
+    "disc, no bias": (HealpixGrid(4, (0, 1, 5)), BlockSettings(16, "disc", bias="none")),
+    # On the sphere, where four blocks share a class.
     "disc and radial, pre": (
         HealpixGrid(4),
         BlockSettings(16, "disc", bias="radial", norm_placement="pre"),
     ),
-    "disc and frame": (HealpixGrid(4), BlockSettings(16, "disc", bias="frame", up=(0, -1, 0))),
+    "disc and frame": (
+        HealpixGrid(4, (0, 1, 5)),
+        BlockSettings(16, "disc", bias="frame", up=(0.0, -1.0, 0.0)),
+    ),
     "disc and steered": (HealpixGrid(4, (0, 1, 5)), BlockSettings(16, "disc", bias="steered")),
     "everybody and steered": (HealpixGrid(2), BlockSettings(16, "disc", bias="steered")),
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def stage_of(kind, depth=3, drop_path=0.0, **changes):
+def stage_of(kind, depth=2, drop_path=0.0, **changes):
     grid, settings = KINDS[kind]
     if changes:
         settings = BlockSettings(**{**vars(settings), **changes})
@@ -74,7 +78,7 @@ def test_runs_of_any_length_give_the_same(kind, batch, monkeypatch):
         expected = stage(x)
     expected_gradients = with_gradients(stage, x)
     assert all(g.abs().max() > 0 for g in expected_gradients)
-    for tokens in (16, 48, 80):
+    for tokens in (16, 48):
         monkeypatch.setattr(block, "TOKENS_PER_RUN", tokens * batch)
         with torch.no_grad():
             torch.testing.assert_close(stage(x), expected, rtol=1e-9, atol=1e-9)
@@ -84,7 +88,7 @@ def test_runs_of_any_length_give_the_same(kind, batch, monkeypatch):
 
 @kinds
 def test_samples_of_a_batch_do_not_meet(kind, monkeypatch):
-    monkeypatch.setattr(block, "TOKENS_PER_RUN", 64)
+    monkeypatch.setattr(block, "TOKENS_PER_RUN", 32)
     stage = stage_of(kind).eval()
     x = tokens_of(stage, 3)
     with torch.no_grad():
@@ -152,7 +156,7 @@ def test_branches_are_dropped_one_by_one():
 )
 def test_checkpointed_blocks_have_the_same_gradients(kind, monkeypatch):
     """Also with dropouts, which are drawn again as they were."""
-    monkeypatch.setattr(block, "TOKENS_PER_RUN", 64)
+    monkeypatch.setattr(block, "TOKENS_PER_RUN", 32)
     stage = stage_of(kind, drop_path=0.3, dropout=0.1, attention_dropout=0.1).train()
     x = tokens_of(stage, 2)
     expected = with_gradients(stage, x, seed=5)
@@ -161,7 +165,7 @@ def test_checkpointed_blocks_have_the_same_gradients(kind, monkeypatch):
     calls = count_calls(stage.blocks[0].mlp)
     for result, truth in zip(with_gradients(stage, x, seed=5), expected, strict=True):
         torch.testing.assert_close(result, truth)
-    runs = len(list(stage.places.first.runs(32 // stage.places.first.queries_per_block)))
+    runs = len(list(stage.places.first.runs(16 // stage.places.first.queries_per_block)))
     assert len(calls) == 2 * runs  # each was computed twice
     with torch.no_grad():
         stage(x)
@@ -201,6 +205,7 @@ def test_biases_are_computed_once_in_evaluation(kind):
     assert len(calls) == 5
 
 
+@torch.enable_grad()
 def by_optimizer(stage):
     optimizer = torch.optim.SGD(stage.parameters(), lr=0.3)
     stage(tokens_of(stage, 1)).square().sum().backward()
@@ -257,7 +262,7 @@ def test_kept_biases_are_dropped_with_the_weights(kind, change):
         assert not torch.equal(after.double(), before)
         # A stage that never kept anything.
         grid, settings = KINDS[kind]
-        fresh = Stage(StagePlaces(grid, settings), DIM, HEADS, settings, drop_path=[0.0] * 3)
+        fresh = Stage(StagePlaces(grid, settings), DIM, HEADS, settings, drop_path=[0.0] * 2)
         fresh = fresh.to(x.dtype).eval()
         fresh.load_state_dict(stage.state_dict())
         assert torch.equal(fresh(x), after)
@@ -305,7 +310,7 @@ def test_mixed_precision_is_near(kind):
         with torch.set_grad_enabled(grad), torch.autocast("cpu", dtype=torch.bfloat16):
             result = stage(x)
         assert result.isfinite().all()
-        assert (result - expected).norm() < 0.03 * expected.norm()
+        assert (result - expected).norm() < 0.06 * expected.norm()
 
 
 def message(text):

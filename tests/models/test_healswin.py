@@ -148,7 +148,7 @@ def test_drop_path_rises_over_the_encoder_and_is_used_again():
         ({"window_size": 32}, "window=32 must be a power of four"),
         ({"window_size": 1024}, "must divide 512 pixels"),
         ({"patch_size": 8}, "patch_size=8 must be a power of four"),
-        ({"num_heads": (3, 2)}, "num_heads=3 must divide"),
+        ({"num_heads": (3, 2)}, "3 must divide the 8 channels of stage 0"),
         ({"num_heads": (1,)}, "one entry of at least 1 for every stage"),
         ({"windows": "spiral"}, "'spiral' must be one of"),
         ({"base_pixels": (0, 1)}, "'ring' exists for base pixels 0..7"),

@@ -420,7 +420,7 @@ def test_repr_names_the_images_and_the_head():
         ({"height": 0}, "height=0 must be a whole number"),
         ({"width": 48.0}, r"width=48\.0 must be a whole number"),
         ({"num_heads": (3, 2)}, r"num_heads=\[3, 2\]: 3 must divide the 8 channels of stage 0"),
-        ({"num_heads": (1, 0)}, "0 must divide the 16 channels of stage 1"),
+        ({"num_heads": (1, 0)}, "must be at least 1 each"),
         ({"num_heads": (1,)}, "one entry of at least 1 for every stage"),
         ({"depths": (), "num_heads": ()}, "one entry of at least 1 for every stage"),
         ({"depths": (0, 1)}, "one entry of at least 1 for every stage"),

@@ -34,6 +34,15 @@ def test_predictions_are_the_likeliest_classes():
     assert torch.equal(result["sample"], given["sample"])
 
 
+def test_weight_decay_spares_what_the_network_names():
+    task = make(optimizer=partial(torch.optim.AdamW, weight_decay=0.1))
+    decayed, spared = task.configure_optimizers()["optimizer"].param_groups
+    names = {id(p): name for name, p in task.network.named_parameters()}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert {names[id(p)] for p in spared["params"]} == task.network.no_weight_decay()
+    assert len(decayed["params"]) + len(spared["params"]) == len(names)
+
+
 def test_void_is_found_by_its_name():
     assert make().void_index == 0
     assert make(class_names=["road", "sky"]).void_index is None
