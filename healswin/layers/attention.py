@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from jaxtyping import Float
@@ -103,6 +103,11 @@ class Attention(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles do without the bias kept for evaluation."""
         return {**self.__dict__, "_kept_bias": None}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what was kept for evaluation is forgotten."""
+        self._kept_bias = None
+        return super().train(mode)
 
     def pair_bias(self, places: Neighbourhoods) -> Float[Tensor, "classes heads q k"] | None:
         """Bias and mask of every class of blocks; None where there is neither.

@@ -351,7 +351,7 @@ def tokens_per_run(x: Float[Tensor, "batch tokens channels"]) -> int:
         return _ALL
     if torch.compiler.is_compiling():
         return TOKENS_PER_RUN  # the size of the batch may be a symbol
-    return max(1, TOKENS_PER_RUN // x.shape[0])
+    return max(1, TOKENS_PER_RUN // max(1, x.shape[0]))
 
 
 def in_runs(

@@ -83,6 +83,8 @@ class _BagSum(torch.autograd.Function):
 
 
 def _bags(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    if not len(x):
+        return x.new_empty(0, len(index), x.shape[-1])
     return torch.stack(
         [
             functional.embedding_bag(index, sample, per_sample_weights=weight, mode="sum")

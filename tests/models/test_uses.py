@@ -26,7 +26,7 @@ FAMILIES = ["healswin_tiny", "healswin_iso_tiny", "healswin_unet_paper", "swin_u
 HEADS = ["dense", "classification", "features"]
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "drop_path": 0.0}
 
-# Softmax takes no notice of what is added to a whole row, nor does a charge of what is added to all.
+# Softmax takes no notice of what is added to a whole row; only differences of charges count.
 WITHOUT_EFFECT = ("attn.bias.mlp.2.bias", "attn.charge.bias")
 
 
@@ -44,8 +44,8 @@ def grid_of(name):
     return ImageGrid(16, 16) if is_flat(name) else HealpixGrid(8)
 
 
-def make(name, depth=1, grid=None, seed=0, **arguments):
-    """A tiny instance of a model, with weights that all matter, as after training."""
+def make(name, depth=1, grid=None, seed=0, gentle=False, **arguments):
+    """A tiny instance of a model, with weights that all matter; gentle: near the first ones."""
     torch.manual_seed(seed)
     tiny = {
         "embed_dim": 8,
@@ -59,7 +59,9 @@ def make(name, depth=1, grid=None, seed=0, **arguments):
     network = create_model(name, grid or grid_of(name), **tiny).eval()
     with torch.no_grad():
         for parameter_name, p in network.named_parameters():
-            if p.ndim == 2 and not parameter_name.endswith("table"):
+            if gentle:
+                p.add_(0.1 * torch.randn_like(p))
+            elif p.ndim == 2 and not parameter_name.endswith("table"):
                 p.copy_(torch.randn_like(p) * p.shape[1] ** -0.5)
             else:
                 p.add_(0.2 * torch.randn_like(p))
@@ -100,32 +102,31 @@ def test_every_model_is_like_its_family(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_export_with_any_batch(name):
-    network = make(name, depths=(2, 1))
-    program = torch.export.export(
-        network,
-        (inputs(network),),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        strict=False,
-    )
+    network = make(name, depths=(2, 1) if "iso" in name else (1, 1)).double()
+    x = inputs(network, dtype=torch.float64)
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(network, (x,), dynamic_shapes=shapes, strict=False)
     for batch in (1, 3):
-        x = inputs(network, batch, seed=4)
+        x = inputs(network, batch, seed=4, dtype=torch.float64)
         with torch.no_grad():
-            close(program.module()(x), network(x))
+            close(program.module()(x), network(x), 1e-9)
 
 
 @pytest.mark.parametrize("head", ["classification", "features"])
 def test_export_of_other_heads(head):
-    network = make("healswin_iso_tiny", depths=(2,), num_heads=(1,), head=head)
+    network = make("healswin_iso_tiny", depths=(2,), num_heads=(1,), head=head).double()
+    x = inputs(network, dtype=torch.float64)
     shapes = ({0: torch.export.Dim("batch")},)
-    program = torch.export.export(network, (inputs(network),), dynamic_shapes=shapes, strict=False)
-    x = inputs(network, 3, seed=4)
+    program = torch.export.export(network, (x,), dynamic_shapes=shapes, strict=False)
+    x = inputs(network, 3, seed=4, dtype=torch.float64)
     with torch.no_grad():
-        close(output(program.module(), x), output(network, x))
+        close(output(program.module(), x), output(network, x), 1e-9)
 
 
 def compile_and_compare(name, backend):
     """One graph forward and one backward that compute what the network does."""
-    network = make(name, depths=(2, 1)).double().train()
+    # Two blocks, where something passes from one to the next.
+    network = make(name, depths=(2, 1) if "iso" in name else (1, 1)).double().train()
     x = inputs(network, dtype=torch.float64)
     compiled = torch.compile(network, backend=backend, fullgraph=True)
     gradients = []
@@ -172,29 +173,31 @@ class Watch(TorchFunctionMode):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("training", [False, True])
 def test_bfloat16_is_close_and_sums_in_float32(name, training):
-    network = make(name, depth=2).train(training)
+    network = make(name, depth=2, gentle=True).train(training)
     x = inputs(network)
     with torch.no_grad():
-        expected = network(x)
+        expected = copy.deepcopy(network)(x)  # a copy: a network keeps its biases in evaluation
     biases, norms = [], []
     for module in network.modules():
         if isinstance(module, (TableBias, RadialBias, FrameBias)):
             module.register_forward_hook(lambda _, __, out: biases.append(out.dtype))
         if isinstance(module, nn.LayerNorm):
             module.register_forward_hook(lambda *norm: norms.append(norm))
-    with torch.set_grad_enabled(training), torch.autocast("cpu", torch.bfloat16):
-        with Watch("softmax", "exp") as watch:
-            y = network(x)
+    gradients, half = torch.set_grad_enabled(training), torch.autocast("cpu", torch.bfloat16)
+    with gradients, half, Watch("softmax", "exp") as watch:
+        y = network(x)
     assert y.dtype == torch.bfloat16
     # A bfloat16 has 8 bits; a dozen roundings one after the other leave a few per cent.
-    assert (y.float() - expected).norm() < 0.05 * expected.norm()
+    error = (y.float() - expected).norm() / expected.norm()
+    assert error.item() < 0.05
     assert set(biases) == (set() if is_flat(name) else {torch.float32})
     single = (torch.float32, torch.float32)
     # In evaluation torch's fused attention has its own softmax.
-    assert watch.seen["softmax"] == ({single} if training or watch.seen["softmax"] else set())
+    assert watch.seen["softmax"] <= {single}
     assert watch.seen["softmax"] or not training
-    assert watch.seen["exp"] == {single}
-    for norm, (given_,), out in norms:
+    scales = [n for n, _ in network.named_parameters() if n.endswith("logit_scale")]
+    assert watch.seen["exp"] == ({single} if scales else set())
+    for norm, (given_,), out in tuple(norms):  # called again below, each adds itself again
         with torch.no_grad():
             exact = norm(given_.float())
         # One rounding of the result, half a unit in the last of 8 bits; none inside.
@@ -278,11 +281,13 @@ def flops(network, batch):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_operations_are_counted(name):
-    """Every sample takes the same; biases are made once for all of them."""
+    """Every sample takes the same; biases are made once, at first, and kept in evaluation."""
     network = make(name)
-    one, two, three = (flops(network, batch) for batch in (1, 2, 3))
+    first, one, two, three = (flops(network, batch) for batch in (1, 1, 2, 3))
     assert three - two == two - one > 0
-    assert 0 <= 2 * one - two < 0.5 * one
+    if not is_flat(name):
+        assert two == 2 * one
+    assert one <= first < 2 * one
 
 
 def test_operations_of_the_published_network():
@@ -327,7 +332,7 @@ def test_checkpointed_blocks_have_the_same_gradients(name, head):
     x = inputs(network)
     stages = network.stages if is_flat(name) else network.encoder.stages
     calls, results = [], []
-    stages[1].blocks[1].mlp.register_forward_hook(lambda *_: calls.append(1))
+    stages[1].blocks[1].mlp.fc1.register_forward_hook(lambda *_: calls.append(1))
     for enable in (False, True):
         network.set_grad_checkpointing(enable)
         network.zero_grad()
@@ -368,7 +373,7 @@ def test_weight_decay_is_for_matrices(name, head):
     for n in parameters:
         if n.endswith(("qkv.weight", "fc1.weight", "reduction.weight", "classes.weight")):
             assert n not in spared
-    without, decayed = param_groups_weight_decay(network, 0.05, network.no_weight_decay())
+    without, decayed = param_groups_weight_decay(network, 0.05, no_weight_decay_list=spared)
     assert (without["weight_decay"], decayed["weight_decay"]) == (0, 0.05)
     assert {id(p) for p in without["params"]} == {id(parameters[n]) for n in spared}
     assert len(without["params"]) + len(decayed["params"]) == len(parameters)
@@ -543,7 +548,7 @@ def test_weights_that_belong_to_a_grid_stay_there():
         network.with_grid(HealpixGrid(16))
     with pytest.raises(ValueError, match=r"grid=ImageGrid.* must be a HealpixGrid"):
         network.with_grid(ImageGrid(16, 16))
-    with pytest.raises(ValueError, match="nside=2 is too small .* at least nside 4"):
+    with pytest.raises(ValueError, match=r"nside=2 is too small .* at least nside 4"):
         make("healswin_iso_tiny").with_grid(HealpixGrid(2))
 
 
