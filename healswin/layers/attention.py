@@ -262,8 +262,8 @@ def _tangents(weights: Tensor, charge: Tensor, key_charge: Tensor, steer: Steer)
 def _norm(x: Tensor) -> Tensor:
     """Length of the last axis, at least in float32."""
     dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
-    return norm.clamp_min(_SMALLEST_NORM)
+    # Added, where timm takes the maximum: the gradient of a sum costs nothing.
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype) + _SMALLEST_NORM
 
 
 def places_device(module: nn.Module) -> str:

@@ -355,10 +355,19 @@ def tokens_per_run(x: Float[Tensor, "batch tokens channels"]) -> int:
 
 
 def in_runs(
-    function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch tokens channels"]
+    function: Callable[[Tensor], Tensor],
+    x: Float[Tensor, "batch tokens channels"],
+    children: int = 1,
 ) -> Float[Tensor, "batch results channels2"]:
-    """Apply a function that looks at one token at a time to one run of tokens after another."""
-    return _joined([function(run) for run in x.split(tokens_per_run(x), dim=1)])
+    """Apply a function that looks at one token at a time to one run of tokens after another.
+
+    Args:
+        function: From tokens to tokens; may make several of one.
+        x: Tokens.
+        children: How many it makes of one.
+    """
+    run = max(1, tokens_per_run(x) // children)
+    return _joined([function(tokens) for tokens in x.split(run, dim=1)])
 
 
 def _joined(runs: Sequence[Tensor]) -> Tensor:

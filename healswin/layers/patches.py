@@ -52,8 +52,7 @@ class PatchMerge(nn.Module):
         self, x: Float[Tensor, "batch children channels"]
     ) -> Float[Tensor, "batch parents merged"]:
         """(batch, 4 n, C) -> (batch, n, 2 C)."""
-        batch, children, channels = x.shape
-        return self.reduction(self.norm(x.reshape(batch, children // 4, 4 * channels)))
+        return self.reduction(self.norm(x.unflatten(1, (-1, 4)).flatten(2)))
 
 
 class PatchExpand(nn.Module):
@@ -75,5 +74,5 @@ class PatchExpand(nn.Module):
         self, x: Float[Tensor, "batch parents channels"]
     ) -> Float[Tensor, "batch children expanded"]:
         """(batch, n, C) -> (batch, children n, out_dim)."""
-        batch, parents, _ = x.shape
-        return self.norm(self.expand(x).reshape(batch, parents * self.children_per_parent, -1))
+        children = self.expand(x).unflatten(-1, (self.children_per_parent, -1)).flatten(1, 2)
+        return self.norm(children)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 
-def check_count(name: str, value: float) -> None:
+def check_count(name: str, value: int) -> None:
     """Refuse what is no whole number of at least 1.
 
     Raises:
         ValueError: If it is not.
     """
-    if value != int(value) or value < 1:
+    if not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name}={value} must be a whole number of at least 1")
 
 

@@ -145,7 +145,8 @@ class _DenseHead(nn.Module):
         self.classes = nn.Linear(dim, num_classes, bias=False)
 
     def forward(self, x: Tensor, fine: Tensor | None) -> Tensor:
-        scores = in_runs(lambda run: self.classes(self.expand(self.norm(run))), x)
+        children = self.expand.children_per_parent
+        scores = in_runs(lambda run: self.classes(self.expand(self.norm(run))), x, children)
         return scores.transpose(1, 2)
 
 

@@ -26,9 +26,6 @@ FAMILIES = ["healswin_tiny", "healswin_iso_tiny", "healswin_unet_paper", "swin_u
 HEADS = ["dense", "classification", "features"]
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "drop_path": 0.0}
 
-# Softmax takes no notice of what is added to a whole row; only differences of charges count.
-WITHOUT_EFFECT = ("attn.bias.mlp.2.bias", "attn.charge.bias")
-
 
 def is_flat(name):
     return name.startswith("swin")
@@ -148,12 +145,15 @@ def in_another_process(backend, names):
 
 
 def test_compile_without_graph_breaks():
-    in_another_process("aot_eager", FAMILIES)
+    in_another_process("eager", FAMILIES)
 
 
 @pytest.mark.slow
-def test_compile_to_machine_code():
-    in_another_process("inductor", ["healswin_iso_tiny"])
+@pytest.mark.parametrize(
+    ("backend", "names"), [("aot_eager", FAMILIES), ("inductor", ["healswin_iso_tiny"])]
+)
+def test_compile_forward_and_backward(backend, names):
+    in_another_process(backend, names)
 
 
 class Watch(TorchFunctionMode):
@@ -208,7 +208,7 @@ def test_bfloat16_is_close_and_sums_in_float32(name, training):
         assert all(p.grad.isfinite().all() for p in network.parameters())
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("head", HEADS)
 def test_double_precision_agrees(name, head):
     network = make(name, depth=2, head=head)
@@ -252,7 +252,7 @@ def test_repr_is_short_and_names_the_grid(name, head):
     assert "tensor(" not in text
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("head", HEADS)
 def test_state_dicts_hold_parameters_only_and_load_safely(name, head):
     network, fresh = make(name, depth=2, head=head), make(name, depth=2, head=head, seed=9)
@@ -311,7 +311,7 @@ def test_operations_of_the_published_network():
     assert flops(network, 3) == 3 * expected
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("head", HEADS)
 def test_every_parameter_gets_a_gradient(name, depth, head):
@@ -322,10 +322,10 @@ def test_every_parameter_gets_a_gradient(name, depth, head):
     none = [n for n, p in network.named_parameters() if p.grad is None]
     small = [n for n, p in network.named_parameters() if p.grad.abs().max() < 1e-9]
     assert none == []
-    assert [name for name in small if not name.endswith(WITHOUT_EFFECT)] == []
+    assert small == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("head", HEADS)
 def test_checkpointed_blocks_have_the_same_gradients(name, head):
     network = make(name, depth=2, head=head).train()
@@ -343,8 +343,8 @@ def test_checkpointed_blocks_have_the_same_gradients(name, head):
         results.append([y.detach(), *(p.grad for p in network.parameters())])
     for first, second in zip(*results, strict=True):
         close(first, second)
+    # In evaluation nothing is computed again.
     calls.clear()
-    network.with_grid(network.grid)  # copies the setting, and leaves this network alone
     network.eval()
     output(network, x).square().mean().backward()
     assert len(calls) == 1
@@ -398,10 +398,12 @@ FACES = [(3,), (0, 5, 9), tuple(range(8)), tuple(range(12))]
     st.integers(1, 20),
     st.integers(1, 3),
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_any_base_pixels_channels_and_classes(name, faces, in_chans, num_classes, batch):
-    # Ring shifts are defined for the fisheye domain and the sphere.
-    windows = {"windows": "roll"} if name == "healswin_unet_paper" and len(faces) < 8 else {}
+    windows = {}
+    if name == "healswin_unet_paper" and len(faces) < 8:
+        # Ring shifts are defined for the fisheye domain and the sphere.
+        windows = {"windows": "roll", "window_size": 4}
     given_ = {"grid": HealpixGrid(8, faces), "in_chans": in_chans, "num_classes": num_classes}
     pixels = 64 * len(faces)
     network = make(name, **given_, **windows)
@@ -418,7 +420,7 @@ def test_any_base_pixels_channels_and_classes(name, faces, in_chans, num_classes
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("chosen", [None, (0,), (1,), (-1,), (0, 1), (-3, -1), (0, 1, 2)])
+@pytest.mark.parametrize("chosen", [None, (0,), (1,), (-1,), (0, 1), (-3, -1)])
 def test_features_are_those_of_the_stages(name, chosen):
     three = {
         "depths": (1, 1, 1),
@@ -432,11 +434,9 @@ def test_features_are_those_of_the_stages(name, chosen):
     names = set(part.state_dict())
     state = whole.state_dict()
     assert names <= set(state)
-    assert {n for n in state if n.startswith(("encoder.stages.2", "stages.2"))} <= names or (
-        2 not in stages
-    )
-    assert any(n.split("stages.")[-1].startswith(f"{max(stages)}.") for n in names)
-    assert not any(f"stages.{i}." in n for n in names for i in range(max(stages) + 1, 3))
+    for i in range(3):
+        of_stage = {n for n in state if f"stages.{i}." in n}
+        assert of_stage & names == (of_stage if i <= max(stages) else set())
     part.load_state_dict({n: state[n] for n in names})
     x = inputs(whole)
     with torch.no_grad():
@@ -445,7 +445,6 @@ def test_features_are_those_of_the_stages(name, chosen):
     for feature, info, i in zip(features, part.feature_info, stages, strict=True):
         close(feature, expected[i])
         assert feature.shape[1] == info["num_chs"] == 8 * 2**i
-        assert part.get_submodule(info["module"]) is part.get_submodule(info["module"])
         assert info["module"].endswith(f"stages.{i}")
         assert isinstance(part.get_submodule(info["module"]), nn.Module)
         pixels = feature[0, 0].numel() * info["reduction"] ** 2
@@ -564,9 +563,9 @@ def test_weights_that_belong_to_a_grid_stay_there():
         ({"nside": 4, "depths": (1, 1)}, "nside 1 and 12 tokens: window=16 .* must divide 12"),
         ({"windows": "grid", "base_pixels": range(8)}, "nside 2 .* windows inside one face"),
         ({"windows": "grid"}, "0..7 only, .* use 'vertex' or 'roll'"),
-        ({"windows": "ring", "base_pixels": (0, 1)}, "for 0..7|for base pixels 0..7 and for all"),
+        ({"windows": "ring", "base_pixels": (0, 1)}, "exists for base pixels 0..7 and for all 12"),
         ({"patch_size": 8}, "patch_size=8 must be a power of four: 1, 4, 16"),
-        ({"num_heads": (3, 2)}, "num_heads=3 must divide the 8 channels"),
+        ({"num_heads": (3, 2)}, "3 must divide the 8 channels of stage 0"),
         ({"num_heads": (1, 2, 4)}, "one entry of at least 1 for every stage"),
         ({"base_pixels": (1, 0)}, r"base_pixels=\(1, 0\) must be an increasing"),
         ({"base_pixels": (0, 0)}, "must be an increasing"),
@@ -582,7 +581,7 @@ def test_weights_that_belong_to_a_grid_stay_there():
         ({"windows": "vertex", "nside": 4}, "nside 1 .* bias='table' needs: use fewer stages"),
         ({"bias": "frame", "up": (0, 0, 0)}, "up=.* must be a vector"),
         ({"shift_size": 0}, "shift=0 must lie between 1 and"),
-        ({"out_indices": (0,)}, "belong to head='features', not 'dense'"),
+        ({"out_indices": (0,)}, "is for head='features', not for head='dense'"),
         ({"head": "features", "out_indices": (2,)}, "2 stages .* 0 to 1, or -2 to -1"),
         ({"head": "features", "out_indices": (-3,)}, "0 to 1, or -2 to -1"),
         ({"head": "features", "out_indices": (1, -1)}, "each once"),
