@@ -123,7 +123,7 @@ class Attention(nn.Module):
             if kept_state == state and kept_places is places:
                 return kept_bias
         # float32, whatever the autocast: the learned functions are small, their sums are not.
-        with torch.autocast(places_device(self.bias), enabled=False):
+        with torch.autocast(_device_type(self.bias), enabled=False):
             bias = self.bias(places)
             if places.class_mask is not None:
                 bias = bias + places.class_mask
@@ -266,7 +266,7 @@ def _norm(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype) + _SMALLEST_NORM
 
 
-def places_device(module: nn.Module) -> str:
+def _device_type(module: nn.Module) -> str:
     """Device type of a module's parameters."""
     return next(module.parameters()).device.type
 
