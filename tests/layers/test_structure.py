@@ -1,4 +1,4 @@
-"""What random rotations do to the parts of the rotation-robust family, by the structural measure."""
+"""What random rotations do to the rotation-robust parts, by the structural measure."""
 
 import pytest
 import torch
