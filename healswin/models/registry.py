@@ -64,7 +64,8 @@ def create_model(
             ``head="classification"`` or ``drop_path=0.2``.
 
     Returns:
-        The network with fresh weights; maps are (batch, in_chans, grid.num_pixels).
+        The network with fresh weights; maps are (batch, in_chans, grid.num_pixels), images
+        (batch, in_chans, height, width).
 
     Raises:
         ValueError: If the name is not known (the message lists those that are), or the arguments
