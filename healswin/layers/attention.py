@@ -98,7 +98,7 @@ class Attention(nn.Module):
             first = torch.full((num_heads, 1, 1), _FIRST_STEERING)
             self.along = nn.Parameter(first)
             self.across = nn.Parameter(first.clone()) if chiral else None
-        self._kept_bias: tuple[Any, Neighbourhoods, Tensor] | None = None
+        self._kept_bias: tuple[list[Tensor], Neighbourhoods, Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles do without the bias kept for evaluation."""
@@ -118,16 +118,16 @@ class Attention(nn.Module):
             return places.class_mask
         keep = not (self.training or torch.is_grad_enabled() or torch.compiler.is_compiling())
         state = _state(self.bias) if keep else None
-        if state is not None and self._kept_bias is not None:
+        if keep and self._kept_bias is not None:
             kept_state, kept_places, kept_bias = self._kept_bias
-            if kept_state == state and kept_places is places:
+            if kept_places is places and all(map(_same, kept_state, state)):
                 return kept_bias
         # float32, whatever the autocast: the learned functions are small, their sums are not.
         with torch.autocast(_device_type(self.bias), enabled=False):
             bias = self.bias(places)
             if places.class_mask is not None:
                 bias = bias + places.class_mask
-        self._kept_bias = None if state is None else (state, places, bias)
+        self._kept_bias = (state, places, bias) if keep else None
         return bias
 
     def sources(self, x: Float[Tensor, "batch tokens channels"]) -> Tensor:
@@ -175,8 +175,9 @@ class Attention(nn.Module):
             q = q * q.shape[-1] ** -0.5
         else:
             scale = self.logit_scale.clamp(max=_LOG_LARGEST_SCALE).exp()
-            q = q * (scale / _norm(q)).to(q.dtype)
-            k = k * _norm(k).reciprocal().to(k.dtype)
+            # In the precision of the norms: the factor of a vanishing query has no half precision.
+            q = (q * (scale / _norm(q))).to(v.dtype)
+            k = (k * _norm(k).reciprocal()).to(v.dtype)
         if steer is None and fused_is_faster(q, self.training and self.attention_dropout > 0):
             mixed = _fused(q, k, v, bias, mask, self.attention_dropout if self.training else 0.0)
             return self._project(mixed), None
@@ -215,7 +216,8 @@ def fused_is_faster(q: Tensor, dropout: bool) -> bool:
     written-out products are faster. On other devices it saves the memory of the weights.
     """
     if q.device.type != "cpu":
-        return True
+        # torch's memory-efficient kernel draws no dropout for more blocks than that.
+        return not (dropout and q.shape[0] * q.shape[1] > 65535)
     return not (dropout or torch.is_grad_enabled())
 
 
@@ -271,9 +273,11 @@ def _device_type(module: nn.Module) -> str:
     return next(module.parameters()).device.type
 
 
-def _state(module: nn.Module) -> tuple | None:
-    """Changes whenever a parameter of the module does; None where torch does not count changes."""
-    parameters = list(module.parameters())
-    if any(p.is_inference() for p in parameters):
-        return None
-    return tuple((p._version, p.data_ptr(), p.dtype, p.device) for p in parameters)
+def _state(module: nn.Module) -> list[Tensor]:
+    """Copies of a module's parameters, to see whether they have changed."""
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    alike = one.dtype == other.dtype and one.device == other.device
+    return alike and torch.equal(one, other)

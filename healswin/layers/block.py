@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from healswin.grid import HealpixGrid, window_count, window_shift
+from healswin.grid import HealpixGrid, window_count, window_shift, window_side
 from healswin.layers.attention import Attention, Steer
 from healswin.layers.bias import Bias
 from healswin.layers.gathers import gather_runs
@@ -42,12 +43,12 @@ class BlockSettings:
     """What all blocks of a network have in common.
 
     Args:
-        window_size: Tokens in a window, a power of four; a disc has no window.
+        window_size: Tokens in a window, a power of four; discs take no notice of it.
         windows: "roll", "grid", "ring" or "vertex": how every second block shifts its windows, see
             `healswin.grid.window_shift`. "disc": every block attends inside geodesic discs.
         shift_size: How far windows are shifted; None: half a window's side.
         bias: Position bias, see `healswin.layers.bias`.
-        up: Reference vector of the "frame" bias.
+        up: Reference vector of the "frame" bias; the others take no notice of it.
         chiral: Whether "frame" and "steered" tell left from right.
         cosine: Cosine attention, see `Attention`.
         norm_placement: "post" or "pre", see `Block`.
@@ -87,7 +88,7 @@ class BlockSettings:
             raise ValueError(
                 f"shift_size={self.shift_size}: windows={self.windows!r} takes none, leave it None"
             )
-        if len(self.up) != 3 or not any(self.up):
+        if len(self.up) != 3 or not all(map(math.isfinite, self.up)) or not any(self.up):
             raise ValueError(f"up={self.up} must be a vector (x, y, z) of any length above zero")
 
 
@@ -109,7 +110,7 @@ class Mlp(nn.Module):
     def forward(self, x: Float[Tensor, "*any channels"]) -> Float[Tensor, "*any channels"]:
         """Apply to every token by itself."""
         x = self.fc1(x)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or self.fc1._forward_hooks:
             x = functional.gelu(x)
         else:
             # In place: on a CPU fresh memory costs more than the function.
@@ -264,6 +265,7 @@ class StagePlaces(nn.Module):
         self.second: Neighbourhoods | None = None
         self.window_size = settings.window_size
         if settings.windows == "disc":
+            window_side(settings.window_size)  # discs have no windows, but a wrong one is a mistake
             self.first = everybody(grid, *extras) if grid.nside < 4 else discs_of(grid, *extras)
             self.window_size = self.first.queries_per_block
             return

@@ -73,13 +73,14 @@ class _BagSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, index, weight, index_back, weight_back):
-        ctx.save_for_backward(index_back, weight_back)
+        ctx.save_for_backward(index, weight, index_back, weight_back)
         return _bags(x, index, weight)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient):
-        return _bags(gradient, *ctx.saved_tensors), None, None, None, None
+        index, weight, index_back, weight_back = ctx.saved_tensors
+        back = _BagSum.apply(gradient, index_back, weight_back, index, weight)
+        return back, None, None, None, None
 
 
 def _bags(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:

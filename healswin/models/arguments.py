@@ -32,6 +32,9 @@ def check_stages(embed_dim: int, depths: Sequence[int], num_heads: Sequence[int]
     Raises:
         ValueError: If the lists differ in length, are empty, or heads do not divide channels.
     """
+    for name, entries in {"depths": depths, "num_heads": num_heads}.items():
+        if not isinstance(entries, Sequence) or not all(isinstance(n, int) for n in entries):
+            raise ValueError(f"{name}={entries!r} must be a list of whole numbers, one a stage")
     if len(depths) != len(num_heads) or not depths or min(depths) < 1:
         raise ValueError(
             f"depths={list(depths)} and num_heads={list(num_heads)} must have one entry of at "

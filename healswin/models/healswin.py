@@ -190,14 +190,15 @@ class HealSwin(nn.Module):
         num_classes: Channels of the output.
         head: "dense": (batch, num_classes, pixels), through a U-Net decoder. "classification":
             (batch, num_classes), from the mean of the last tokens. "features": a list of maps
-            (batch, C 2^i, pixels / patch_size / 4^i), the outputs of the stages.
+            (batch, C 2^i, pixels / patch_size / 4^i), the outputs of the stages, that of the
+            network's last stage normalised.
         out_indices: Stages whose features are wanted, negative ones count from the last; default
             all. Later stages are not built.
         embed_dim: Channels C of the finest stage; stage i has C 2^i.
         depths: Blocks of every stage; the decoder repeats them.
         num_heads: Attention heads of every stage.
         patch_size: Pixels in a patch, a power of four.
-        window_size: Tokens in a window, a power of four.
+        window_size: Tokens in a window, a power of four; discs take no notice of it.
         windows: How every second block shifts its windows: "roll", "grid", "ring" or "vertex"; or
             "disc": no windows, every block attends inside geodesic discs.
         shift_size: How far windows are shifted, see `healswin.grid.window_shift`; default half a
@@ -205,7 +206,8 @@ class HealSwin(nn.Module):
         bias: Position bias: "none", "table", "frame", "radial" or "steered", see
             `healswin.layers.bias` and `healswin.layers.Attention`.
         up: Reference vector of the "frame" bias: the pole for maps of the sky or the earth,
-            (0, -1, 0) for images whose pole is the optical axis.
+            (0, -1, 0) for images whose pole is the optical axis. Off the poles no two windows
+            have the same bearings, and the bias takes four times the memory and time.
         chiral: Whether the biases "frame" and "steered" tell left from right.
         cosine: Cosine attention (Swin V2) instead of scaled products (V1).
         norm_placement: "post" (Swin V2) or "pre" (V1).
@@ -269,6 +271,10 @@ class HealSwin(nn.Module):
         check_count("in_chans", in_chans)
         check_count("num_classes", num_classes)
         check_count("embed_dim", embed_dim)
+        check_count("patch_size", patch_size)
+        check_count("window_size", window_size)
+        if shift_size is not None:
+            check_count("shift_size", shift_size)
         check_stages(embed_dim, depths, num_heads)
         rates = {
             "dropout": dropout,
@@ -278,7 +284,7 @@ class HealSwin(nn.Module):
         check_rates(rates, mlp_ratio)
         if not is_power_of_four(patch_size):
             raise ValueError(f"patch_size={patch_size} must be a power of four: 1, 4, 16, 64")
-        self.grid = HealpixGrid(nside, tuple(base_pixels))
+        self.grid = HealpixGrid(nside, base_pixels)
         self.in_chans = in_chans
         self.num_classes = num_classes
         coarsest = window_side(patch_size) * 2 ** (len(depths) - 1)
@@ -396,7 +402,7 @@ class HealSwin(nn.Module):
     def forward_features(
         self, x: Float[Tensor, "batch channels pixels"]
     ) -> Float[Tensor, "batch tokens features"]:
-        """Tokens of the last stage, normalised, in NESTED order."""
+        """Tokens of the last stage built, in NESTED order; normalised if it is the last one."""
         self._check_map(x)
         return self.encoder(x).tokens
 
@@ -459,7 +465,10 @@ class HealSwin(nn.Module):
                 )
             new.requires_grad_(old.requires_grad)
         network.load_state_dict(self.state_dict())
-        return network.train(self.training)
+        modes = {name: module.training for name, module in self.named_modules()}
+        for name, module in network.named_modules():
+            module.training = modes.get(name, self.training)
+        return network
 
     def extra_repr(self) -> str:
         """What the parts do not tell."""
@@ -479,8 +488,15 @@ class HealSwin(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """As published, except position functions: they keep torch's wider start for few inputs."""
+    """As published, except layers that see few inputs: they keep torch's wider start.
+
+    So does the published embedding of patches. With biases of 0 a patch of zeros would have no
+    direction, which cosine attention needs.
+    """
     initialise(module)
+    if isinstance(module, RingStem):
+        module.rings.reset_parameters()
+        module.proj.reset_parameters()
     if isinstance(module, (RadialBias, FrameBias)):
         for layer in module.mlp:
             if isinstance(layer, nn.Linear):

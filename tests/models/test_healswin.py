@@ -171,3 +171,27 @@ def test_wrong_maps_are_refused():
     network = HealSwin(16, **SMALL)
     with pytest.raises(ValueError, match=r"\(1, 3, 8192\), \(batch, 3, 2048\) is needed"):
         network(torch.zeros(1, 3, 8192))
+
+
+@pytest.mark.parametrize("stem", ["patches", "rings"])
+def test_empty_parts_of_a_map_have_gradients_of_ordinary_size(stem):
+    """A patch of zeros has a direction all the same, which cosine attention needs."""
+    torch.manual_seed(0)
+    network = HealSwin(16, stem=stem, **SMALL)
+    x = torch.randn(1, 3, 2048)
+    x[..., :512] = 0
+    network(x).square().sum().backward()
+    assert max(p.grad.abs().max() for p in network.parameters()) < 1e6
+
+
+def test_weights_changed_behind_the_back_of_autograd_count_at_once():
+    torch.manual_seed(0)
+    network = HealSwin(16, **{**SMALL, "windows": "vertex", "bias": "frame", "shift_size": None})
+    network.eval()
+    x = torch.randn(1, 3, 2048)
+    with torch.no_grad():
+        network(x)
+        for parameter in network.parameters():
+            parameter.data.mul_(2)  # as averages of weights are swapped in
+        changed = network(x)
+        assert torch.equal(changed, network.train().eval()(x))
