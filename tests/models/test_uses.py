@@ -580,7 +580,7 @@ def test_weights_that_belong_to_a_grid_stay_there():
         ({"windows": "disc", "bias": "radial", "shift_size": 2}, "takes none"),
         ({"windows": "vertex", "nside": 4}, "nside 1 .* bias='table' needs: use fewer stages"),
         ({"bias": "frame", "up": (0, 0, 0)}, "up=.* must be a vector"),
-        ({"shift_size": 0}, "shift=0 must lie between 1 and"),
+        ({"shift_size": 0}, "shift_size=0 must be a whole number of at least 1"),
         ({"out_indices": (0,)}, "is for head='features', not for head='dense'"),
         ({"head": "features", "out_indices": (2,)}, "2 stages .* 0 to 1, or -2 to -1"),
         ({"head": "features", "out_indices": (-3,)}, "0 to 1, or -2 to -1"),
