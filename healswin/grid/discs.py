@@ -17,7 +17,6 @@ from jaxtyping import Bool, Int64
 from scipy.spatial import cKDTree
 
 from healswin.grid.healpix import HealpixGrid
-from healswin.grid.neighbours import grid_index
 from healswin.grid.turns import quarter_turned
 
 QUERIES = 16
@@ -80,7 +79,7 @@ def discs(grid: HealpixGrid, radius: float = 2.5) -> Discs:
     ring, turns = np.divmod(np.asarray(grid.base_pixels), 4)
     source = (ring[:, None] * blocks_of_face + np.arange(blocks_of_face)).ravel()
     turns = np.repeat(turns, blocks_of_face)[:, None]
-    keys = grid_index(grid, quarter_turned(keys[source], grid.nside, turns))
+    keys = grid.index_of(quarter_turned(keys[source], grid.nside, turns))
     return Discs(keys, inside[source] & (keys >= 0)[:, None])
 
 

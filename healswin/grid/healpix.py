@@ -111,7 +111,7 @@ class HealpixGrid:
         known = _is_direction(vectors)
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
         full = hp.vec2pix(self.nside, safe[..., 0], safe[..., 1], safe[..., 2], nest=True)
-        return np.where(known, self._from_full_sphere(np.asarray(full, dtype=np.int64)), -1)
+        return np.where(known, self.index_of(np.asarray(full, dtype=np.int64)), -1)
 
     def interpolation(
         self, vectors: Float[np.ndarray, "*any 3"]
@@ -131,7 +131,7 @@ class HealpixGrid:
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
         theta, phi = hp.vec2ang(safe.reshape(-1, 3))
         full, weights = hp.get_interp_weights(self.nside, theta, phi, nest=True)
-        index = self._from_full_sphere(full.T).reshape(*known.shape, 4)
+        index = self.index_of(full.T).reshape(*known.shape, 4)
         weights = np.clip(weights.T, 0.0, None).reshape(*known.shape, 4)
         weights = np.where((index >= 0) & known[..., None], weights, 0.0)
         own = self.lookup(vectors)
@@ -199,10 +199,20 @@ class HealpixGrid:
         """Position in the full-sphere RING order of every pixel of the grid."""
         return hp.nest2ring(self.nside, self.pixels()).astype(np.int64)
 
-    def _from_full_sphere(self, full: Int64[np.ndarray, "*any"]) -> Int64[np.ndarray, "*any"]:
-        block_of_face = np.full(12, -1, dtype=np.int64)
+    def index_of(self, pixels: Int64[np.ndarray, "*any"]) -> Int64[np.ndarray, "*any"]:
+        """Index in the grid of NESTED pixels of the full sphere; the inverse of `pixels`.
+
+        Args:
+            pixels: Full-sphere indices below 12 nside^2, or -1 for no pixel.
+
+        Returns:
+            Grid indices of the same shape; -1 for no pixel, and for pixels of faces that the grid
+            does not have.
+        """
+        # One entry more than there are faces: no pixel, -1, has face -1, the last entry.
+        block_of_face = np.full(13, -1, dtype=np.int64)
         block_of_face[list(self.base_pixels)] = np.arange(len(self.base_pixels))
-        face, inside = np.divmod(full, self.nside**2)
+        face, inside = np.divmod(pixels, self.nside**2)
         block = block_of_face[face]
         return np.where(block >= 0, block * self.nside**2 + inside, -1)
 

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from healswin.grid.healpix import HealpixGrid, xy_to_nested
-from healswin.grid.neighbours import grid_index, neighbours
+from healswin.grid.neighbours import neighbours
 from healswin.grid.windows import window_coordinates, window_side
 
 # Corners, and so the children of a pixel and the quadrants of a window, in nested order.
@@ -68,7 +68,7 @@ def vertex_slots(grid: HealpixGrid, window: int) -> Int64[np.ndarray, " slots"]:
     touching, central = quadrants % 4, 3 - np.arange(4)
     turns = (_TURNS_FROM_SOUTH[central] - _TURNS_FROM_SOUTH[touching]) % 4
 
-    quadrants = grid_index(HealpixGrid(2 * cells, grid.base_pixels), quadrants)
+    quadrants = HealpixGrid(2 * cells, grid.base_pixels).index_of(quadrants)
     kept = (quadrants >= 0).any(axis=1)
     quadrants, turns = quadrants[kept, :, None], turns[kept]
     pixels = quadrants * (window // 4) + _turned_squares(side // 2)[turns]

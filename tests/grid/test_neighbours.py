@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healswin.grid import CORNERS, EDGES, HealpixGrid, neighbours
-from healswin.grid.neighbours import grid_index
 
 SW, W, NW, N, NE, E, SE, S = range(8)
 
@@ -75,9 +74,9 @@ def test_missing_neighbours_lie_where_three_faces_meet(nside):
 
 @given(grids())
 def test_grid_index_is_the_inverse_of_pixels(grid):
-    np.testing.assert_array_equal(grid_index(grid, grid.pixels()), np.arange(grid.num_pixels))
+    np.testing.assert_array_equal(grid.index_of(grid.pixels()), np.arange(grid.num_pixels))
     sphere = np.arange(12 * grid.nside**2)
-    index = grid_index(grid, sphere)
+    index = grid.index_of(sphere)
     assert (index >= 0).sum() == grid.num_pixels
     np.testing.assert_array_equal(grid.pixels()[index[index >= 0]], sphere[index >= 0])
-    assert grid_index(grid, np.array([[-1]])).tolist() == [[-1]]
+    assert grid.index_of(np.array([[-1]])).tolist() == [[-1]]
