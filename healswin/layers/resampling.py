@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from healswin.grid import CORNERS, EDGES, HealpixGrid, neighbours
 from healswin.layers.gathers import WeightedSum
 
-# Width of the interpolation in coarse pixel spacings: 0.5 to 0.7 are about as good, 0.4 and 0.9 are
-# no better than bilinear interpolation.
+# Width of the interpolation in coarse pixel spacings: narrower, the parents show as steps; wider,
+# children lose what the parents know.
 _SIGMA = 0.6
 
 
@@ -30,9 +30,8 @@ def interpolation(coarse: HealpixGrid, fine: HealpixGrid) -> WeightedSum:
     """From a coarse grid to a fine one: Gaussian weights of the parent and its neighbours.
 
     The weights are exp(-d^2 / 2 sigma^2), d the distance in coarse pixel spacings and sigma 0.6,
-    divided by their sum. By the structural measure that is the better half of spherical bilinear
-    interpolation (0.065 against 0.11, `benchmarks/structure.py`), whose four points change with
-    every ring.
+    divided by their sum. By the structural measure (`benchmarks/structure.py`) it disturbs rotated maps less than
+    spherical bilinear interpolation, whose four points change with every ring.
     """
     parents = np.arange(coarse.num_pixels).repeat((fine.nside // coarse.nside) ** 2)
     index = np.concatenate([parents[:, None], neighbours(coarse)[parents]], axis=1)
