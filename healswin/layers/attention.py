@@ -20,8 +20,8 @@ _LOG_FIRST_SCALE = math.log(10.0)
 _SMALLEST_NORM = 1e-12
 
 
-# First value of c and c'. Larger, the directions dominate untrained logits, and with them the noise
-# that interpolation puts into a rotated map (`benchmarks/structure.py`).
+# First value of c and c'. Larger, the directions dominate untrained logits, and with them the
+# noise that interpolation puts into a rotated map (`benchmarks/structure.py`).
 _FIRST_STEERING = 0.5
 
 
