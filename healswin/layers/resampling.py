@@ -30,8 +30,8 @@ def interpolation(coarse: HealpixGrid, fine: HealpixGrid) -> WeightedSum:
     """From a coarse grid to a fine one: Gaussian weights of the parent and its neighbours.
 
     The weights are exp(-d^2 / 2 sigma^2), d the distance in coarse pixel spacings and sigma 0.6,
-    divided by their sum. By the structural measure (`benchmarks/structure.py`) it disturbs rotated maps less than
-    spherical bilinear interpolation, whose four points change with every ring.
+    divided by their sum. By the structural measure (`benchmarks/structure.py`) it disturbs rotated
+    maps less than spherical bilinear interpolation, whose four points change with every ring.
     """
     parents = np.arange(coarse.num_pixels).repeat((fine.nside // coarse.nside) ** 2)
     index = np.concatenate([parents[:, None], neighbours(coarse)[parents]], axis=1)
