@@ -9,14 +9,23 @@ A camera model is one file with one frozen class that satisfies `Camera`, and on
 `CAMERA_MODELS`.
 """
 
-from healswin.cameras.base import Camera, pole_rotation, quaternion_to_matrix
+from healswin.cameras.base import POLES, Camera, pole_rotation, quaternion_to_matrix
 from healswin.cameras.calibration import CAMERA_MODELS, camera_from_dict, read_calibration
+from healswin.cameras.equirectangular import EquirectangularCamera
+from healswin.cameras.kannala_brandt import KannalaBrandtCamera
+from healswin.cameras.pinhole import PinholeCamera
 from healswin.cameras.radial_polynomial import RadialPolynomialCamera
+from healswin.cameras.unified import UnifiedCamera
 
 __all__ = [
     "CAMERA_MODELS",
+    "POLES",
     "Camera",
+    "EquirectangularCamera",
+    "KannalaBrandtCamera",
+    "PinholeCamera",
     "RadialPolynomialCamera",
+    "UnifiedCamera",
     "camera_from_dict",
     "pole_rotation",
     "quaternion_to_matrix",

@@ -1,4 +1,4 @@
-"""What every camera model offers, and the choice of the pole."""
+"""What every camera model offers, what the models share, and the choice of the pole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-POLES = ("camera", "vehicle")
+POLES = ("camera", "vehicle", "zenith")
+
+# The pose of a camera whose calibration states none: its axes are the vehicle's.
+NO_TURN = (0.0, 0.0, 0.0, 1.0)
+ORIGIN = (0.0, 0.0, 0.0)
+
+# Calibration files round quaternions to a few digits; more than this is another mistake.
+_QUATERNION_TOLERANCE = 1e-3
 
 # Horizontal viewing directions of the surround cameras in vehicle axes (x forward, y left, z up).
 VIEWING_DIRECTIONS = {
@@ -31,6 +38,11 @@ class Camera(Protocol):
     name: str
     width: int
     height: int
+
+    @property
+    def wraps_horizontally(self) -> bool:
+        """Whether the column left of the first is the last one."""
+        ...
 
     def project(self, rays: Float[np.ndarray, "*any 3"]) -> Float[np.ndarray, "*any 2"]:
         """Pixel (u, v) of each ray in camera axes; NaN where the lens has no image of it."""
@@ -61,6 +73,81 @@ class Camera(Protocol):
         ...
 
 
+class CalibratedCamera:
+    """Size and pose, which all models treat alike.
+
+    A model is a frozen dataclass with these five fields, in the order of its constructor.
+    """
+
+    width: int
+    height: int
+    name: str
+    quaternion: tuple[float, float, float, float]
+    translation: tuple[float, float, float]
+
+    @property
+    def wraps_horizontally(self) -> bool:
+        """Whether the column left of the first is the last one: only in panoramas."""
+        return False
+
+    def project(self, rays: Float[np.ndarray, "*any 3"]) -> Float[np.ndarray, "*any 2"]:
+        """Pixel (u, v) of each ray; a model answers it."""
+        raise NotImplementedError
+
+    def valid(self, rays: Float[np.ndarray, "*any 3"]) -> Bool[np.ndarray, "*any"]:
+        """Whether each ray is inside the lens's field and meets the image."""
+        u, v = np.moveaxis(self.project(rays), -1, 0)
+        inside = (u >= -0.5) & (u <= self.width - 0.5) & (v >= -0.5) & (v <= self.height - 0.5)
+        return np.asarray(inside)
+
+    def rotation(self) -> Float[np.ndarray, "3 3"]:
+        """Matrix that turns camera axes into vehicle axes."""
+        return quaternion_to_matrix(self.quaternion)
+
+    def _check_size_and_pose(self) -> None:
+        """Refuse sizes and poses that are none, and turn them into plain ints and floats."""
+        for name in ("width", "height"):
+            size = getattr(self, name)
+            if not np.isfinite(size) or size != int(size) or size < 1:
+                raise ValueError(f"{name}={size} must be a positive whole number of pixels")
+            object.__setattr__(self, name, int(size))
+        object.__setattr__(self, "quaternion", tuple(float(q) for q in self.quaternion))
+        object.__setattr__(self, "translation", tuple(float(t) for t in self.translation))
+        quaternion_to_matrix(self.quaternion)
+        if len(self.translation) != 3 or not np.isfinite(self.translation).all():
+            raise ValueError(
+                f"translation={self.translation} must be three finite numbers, in metres"
+            )
+
+    def _check_finite(self, *names: str) -> None:
+        """Refuse fields that are not finite, and turn them into plain floats."""
+        for name in names:
+            value = float(getattr(self, name))
+            if not np.isfinite(value):
+                raise ValueError(f"{name}={value} must be a finite number")
+            object.__setattr__(self, name, value)
+
+    def _check_part(self, left: int, top: int, width: int, height: int) -> None:
+        """Refuse a part of the image that does not lie inside it."""
+        inside = left + width <= self.width and top + height <= self.height
+        if left < 0 or top < 0 or min(width, height) < 1 or not inside:
+            raise ValueError(
+                f"the part {width} x {height} at ({left}, {top}) does not lie inside the image of "
+                f"{self.width} x {self.height} pixels"
+            )
+
+    def _calibration(self, intrinsic: dict[str, object]) -> dict[str, object]:
+        """The calibration as plain JSON values, in the structure of WoodScape's files."""
+        return {
+            "extrinsic": {
+                "quaternion": list(self.quaternion),
+                "translation": list(self.translation),
+            },
+            "intrinsic": intrinsic,
+            "name": self.name,
+        }
+
+
 def pixel_grid(width: int, height: int) -> Float[np.ndarray, "height width 2"]:
     """Coordinates (u, v) of all pixel centres of an image, float64."""
     u, v = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
@@ -70,15 +157,21 @@ def pixel_grid(width: int, height: int) -> Float[np.ndarray, "height width 2"]:
 def quaternion_to_matrix(
     quaternion: tuple[float, float, float, float],
 ) -> Float[np.ndarray, "3 3"]:
-    """Rotation matrix of a quaternion (x, y, z, w); its length does not matter.
+    """Rotation matrix of a quaternion (x, y, z, w).
 
     Raises:
-        ValueError: If the quaternion is zero or not finite.
+        ValueError: If it is no four numbers or its length is not 1 to three digits. Within them
+            it is normalised.
     """
     values = np.asarray(quaternion, dtype=np.float64)
+    if values.shape != (4,) or not np.isfinite(values).all():
+        raise ValueError(f"quaternion={quaternion} must be four finite numbers (x, y, z, w)")
     length = np.linalg.norm(values)
-    if values.shape != (4,) or not np.isfinite(length) or length < 1e-12:
-        raise ValueError(f"quaternion={quaternion} must be four numbers (x, y, z, w), not all 0")
+    if abs(length - 1) > _QUATERNION_TOLERANCE:
+        raise ValueError(
+            f"quaternion={quaternion} has length {length:.6g}; that of a rotation (x, y, z, w) "
+            "has length 1"
+        )
     x, y, z, w = values / length
     return np.array(
         [
@@ -96,16 +189,20 @@ def pole_rotation(camera: Camera, pole: str) -> Float[np.ndarray, "3 3"]:
     With ``pole="vehicle"`` the pole is the camera's horizontal viewing direction on the vehicle:
     with its colatitude theta0 and longitude phi0 in camera axes the matrix is Rz(phi0) Ry(theta0),
     the option of the published HEAL-SWIN conversion (phi0 = -90 degrees where theta0 < 1e-6).
+    With ``pole="zenith"`` the map has the vehicle's axes: its north pole is up and its longitude
+    0 is ahead.
 
     Args:
         camera: For "vehicle" its name must be one of FV, RV, MVL, MVR (WoodScape's names).
-        pole: "camera" or "vehicle".
+        pole: "camera", "vehicle" or "zenith".
 
     Raises:
         ValueError: For another pole, or a camera whose viewing direction is not known.
     """
     if pole == "camera":
         return np.eye(3)
+    if pole == "zenith":
+        return camera.rotation().T
     if pole != "vehicle":
         raise ValueError(f"pole={pole!r} must be one of {POLES}")
     if camera.name not in VIEWING_DIRECTIONS:
@@ -123,10 +220,3 @@ def pole_rotation(camera: Camera, pole: str) -> Float[np.ndarray, "3 3"]:
         [[np.cos(theta0), 0, np.sin(theta0)], [0, 1, 0], [-np.sin(theta0), 0, np.cos(theta0)]]
     )
     return about_z @ about_y
-
-
-def inside_image(camera: Camera, pixels: Float[np.ndarray, "*any 2"]) -> Bool[np.ndarray, "*any"]:
-    """Whether pixel coordinates lie on the image's area; NaN does not."""
-    u, v = pixels[..., 0], pixels[..., 1]
-    inside = (u >= -0.5) & (u <= camera.width - 0.5) & (v >= -0.5) & (v <= camera.height - 0.5)
-    return np.asarray(inside)
