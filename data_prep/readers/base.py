@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 
 from data_prep.classes import ClassList
 from healswin.cameras import Camera
+from healswin.resample import HealpixMap
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,11 @@ class Frame:
 
     Args:
         name: Unique name, e.g. "00001_FV".
-        camera: Name of its camera, e.g. "FV".
+        camera: Name of its camera, e.g. "FV". Frames of one camera and calibration share a row of
+            "valid", so that a map with holes of its own has a name of its own here.
         scene: What it was taken of: frames of one scene never come into different parts of a split.
-        files: Paths under the source's root by kind: "image", "calibration" and the tasks.
+        files: Paths under the source's root by kind: "image", the tasks, and what else decides
+            the sample ("calibration").
     """
 
     name: str
@@ -34,8 +37,8 @@ class Reader(Protocol):
     """Finds and decodes the files of one data set.
 
     A reader is made in the main process and pickled into workers. The conversion calls `frames`,
-    `calibration` and `check` for all frames before any long work; the three decoders get a file's
-    bytes, so that it is read from the disk once for hashing and decoding.
+    then `calibration` and `check` for every frame before any long work; the three decoders get a
+    file's bytes, so that it is read from the disk once for hashing and decoding.
 
     Args:
         root: The folder of the data set.
@@ -43,30 +46,39 @@ class Reader(Protocol):
     Attributes:
         tasks: The arrays it can read besides the image, out of "semantic" and "depth".
         classes: Its class lists by name.
+        default_classes: The usual one of them; None: the source has a ``classes.yaml``.
+        default_pole: The usual pole of the map: see `healswin.cameras.pole_rotation`.
     """
 
     tasks: ClassVar[tuple[str, ...]]
     classes: ClassVar[dict[str, ClassList]]
+    default_classes: ClassVar[str | None]
+    default_pole: ClassVar[str]
+    root: Path
 
     def __init__(self, root: Path) -> None: ...
 
+    def default_tasks(self) -> tuple[str, ...]:
+        """The labels, if the source has any."""
+        ...
+
     def frames(self, tasks: tuple[str, ...]) -> list[Frame]:
-        """All frames in the order of their names; no file is opened.
+        """All frames in the order of their names; no image is opened.
 
         Raises:
-            ValueError: If there is none, a folder is missing or a name is doubled.
+            ValueError: If there is none, a folder may not be read or a name is doubled.
         """
         ...
 
-    def calibration(self, frame: Frame) -> Camera:
-        """The frame's calibration.
+    def calibration(self, frame: Frame) -> Camera | HealpixMap:
+        """Where the frame's pixels look.
 
         Raises:
-            ValueError: If the file is missing or wrong; the message names it.
+            ValueError: If the file that says so is missing or wrong; the message names it.
         """
         ...
 
-    def check(self, frame: Frame, camera: Camera) -> None:
+    def check(self, frame: Frame, camera: Camera | HealpixMap) -> None:
         """Check what can be checked without decoding: presence, headers, sizes, ends of files.
 
         Raises:
@@ -74,8 +86,18 @@ class Reader(Protocol):
         """
         ...
 
-    def image(self, data: bytes, file: str) -> UInt8[np.ndarray, "height width 3"]:
-        """Decode an image, RGB."""
+    def image_format(self, frames: list[Frame]) -> tuple[int, str]:
+        """Number of channels and dtype of the images, once the frames have been checked."""
+        ...
+
+    def image(self, data: bytes, file: str) -> Shaped[np.ndarray, "*pixels channels"]:
+        """Decode an image: uint8 (height, width, 3) RGB.
+
+        A HEALPix map is float32 (pixels, channels) in its own order, NaN where it has no value.
+
+        Raises:
+            ValueError: If the file is damaged; the message names it.
+        """
         ...
 
     def semantic(self, data: bytes, file: str) -> UInt8[np.ndarray, "height width"]:

@@ -14,62 +14,68 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped
+
+from data_prep.readers.files import reading
+from data_prep.readers.header import ImageHeader
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 
 
-def check_png(path: Path, size: tuple[int, int], colour: tuple[str, ...]) -> None:
-    """Check header and end of a PNG file without decoding it.
+def read_png_header(path: Path) -> ImageHeader:
+    """Read the header of a PNG file and look for its end, without decoding it.
+
+    Raises:
+        ValueError: If the file is missing, no PNG, or cut short.
+    """
+    with reading(path), path.open("rb") as file:
+        head = file.read(33)
+        length = file.seek(0, 2)
+        file.seek(max(0, length - len(_END)))
+        whole = file.read() == _END
+        if not whole:  # something may follow the end
+            file.seek(0)
+            whole = _ends(file.read())
+    if head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or len(head) < 33:
+        raise ValueError(f"{path} is no PNG file")
+    if not whole:
+        raise ValueError(f"{path} is truncated: the end of the PNG file is missing")
+    width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
+    return ImageHeader(width, height, bits, _COLOUR_TYPES.get(kind, f"of colour type {kind}"))
+
+
+def check_png(path: Path, size: tuple[int, int], colours: tuple[str, ...]) -> None:
+    """Check header and end of a PNG file of 8 bits a channel without decoding it.
 
     Args:
         path: The file.
-        size: (width, height) that it must have.
-        colour: Kinds of colour that it may have, of "grey", "RGB", "RGB with alpha"; 8 bits each.
+        size: (width, height) that it must have: those of its calibration.
+        colours: Kinds of colour that it may have, of "grey", "RGB", "RGB with alpha".
 
     Raises:
         ValueError: If the file is missing, no PNG, of another size or kind, or cut short.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(33)
-            file.seek(0, 2)
-            length = file.tell()
-            file.seek(max(0, length - len(_END)))
-            tail = file.read()
-            file.seek(0)
-            whole = tail == _END or _ends(file.read())
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing") from None
-    if head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or len(head) < 33:
-        raise ValueError(f"{path} is no PNG file")
-    width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
-    if (width, height) != size:
-        raise ValueError(
-            f"{path} is {width} x {height} pixels, its calibration is for {size[0]} x {size[1]}"
-        )
-    name = _COLOUR_TYPES.get(kind, f"of colour type {kind}")
-    if bits != 8 or name not in colour:
-        raise ValueError(f"{path} is {bits}-bit {name}, 8-bit {' or '.join(colour)} is needed")
-    if not whole:
-        raise ValueError(f"{path} is truncated: the end of the PNG file is missing")
+    read_png_header(path).check(path, size, colours)
 
 
-def decode_png(data: bytes, file: str) -> UInt8[np.ndarray, "height width ..."]:
-    """Decode a PNG file whose header was checked: grey, BGR or BGRA.
+def decode_png(
+    data: bytes, file: str, flags: int = cv2.IMREAD_UNCHANGED
+) -> Shaped[np.ndarray, "height width *channels"]:
+    """Decode a PNG file whose header was checked.
 
     Args:
         data: The whole file.
         file: Its name, for the message.
+        flags: OpenCV's; as they are by default grey, BGR or BGRA.
 
     Raises:
         ValueError: If the file is truncated or damaged.
     """
     if not _ends(data, verify=True):
         raise ValueError(f"{file} is truncated or damaged: a part of the PNG file is wrong")
-    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     if image is None:
         raise ValueError(f"{file} is damaged: it cannot be decoded")
     return image

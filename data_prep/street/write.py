@@ -5,7 +5,13 @@
     OUT/semantic_annotations/gtLabels/00001_FV.png   8-bit class ids
     OUT/depth_maps/raw_data/00001_FV.npy             float32 metres along the ray, sky 1000
     OUT/calibration/00001_FV.json                    WoodScape's JSON structure
-    OUT/panoramas/{rgb,semantic,depth}/00001.*       if asked for; see `frame.take_panorama`
+
+and, if panoramas are asked for (`frame.take_panorama`), in the layout of ``--reader panorama``:
+
+    OUT/panoramas/images/00001.png                   8-bit RGB
+    OUT/panoramas/labels/00001.png                   8-bit class ids
+    OUT/panoramas/depth/00001.npy                    float32 metres along the ray, sky inf
+    OUT/panoramas/classes.yaml                       what the ids mean
 
 Scenes are numbered from 1; a scene depends on the seed and its number alone. Files appear whole or
 not at all (written under another name, then renamed), so a scene is finished when all its files
@@ -19,13 +25,16 @@ import io
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 
+from data_prep.classes import SYNWOODSCAPE_CLASSES
 from data_prep.progress import progress_bar
+from data_prep.readers.synwoodscape import SKY_DEPTH
 from data_prep.street.frame import Frame, take_frame, take_panorama
 from data_prep.street.renderer import Renderer
 from data_prep.street.rig import CAMERA_NAMES, surround_cameras, tilted
@@ -72,8 +81,8 @@ class _Job:
     def panorama_files(self, number: int) -> dict[str, Path]:
         folder = self.out / "panoramas"
         return {
-            "image": folder / "rgb" / f"{number:05d}.png",
-            "semantic": folder / "semantic" / f"{number:05d}.png",
+            "image": folder / "images" / f"{number:05d}.png",
+            "semantic": folder / "labels" / f"{number:05d}.png",
             "depth": folder / "depth" / f"{number:05d}.npy",
         }
 
@@ -114,6 +123,8 @@ def write_street(
     job = _Job(Path(out), width, height, seed, float(tilt_degrees), panorama)
     _check(job, scenes, workers)
     _claim(job)
+    if job.panorama:
+        _write_classes(job.out / "panoramas" / "classes.yaml")
     todo = [
         number
         for number in range(1, scenes + 1)
@@ -184,7 +195,21 @@ def _write_scene(job: _Job, number: int) -> None:
         calibration = json.dumps(camera.to_dict(), indent=1) + "\n"
         _write(files["calibration"], calibration.encode())
     if job.panorama:
-        _write_frame(take_panorama(renderer, *job.panorama), job.panorama_files(number))
+        panorama = take_panorama(renderer, *job.panorama)
+        depth = np.where(panorama.depth >= SKY_DEPTH, np.float32(np.inf), panorama.depth)
+        _write_frame(replace(panorama, depth=depth), job.panorama_files(number))
+
+
+def _write_classes(path: Path) -> None:
+    """Write the class list of the panoramas' labels (`data_prep.classes.read_class_list`)."""
+    classes = SYNWOODSCAPE_CLASSES["all"]
+    named = zip(classes.names, classes.colours, strict=True)
+    entries = [
+        {"name": name, "ids": [id_], "colour": list(colour)}
+        for id_, (name, colour) in enumerate(named)
+    ]
+    if not path.is_file():
+        _write(path, yaml.safe_dump({"classes": entries}, sort_keys=False).encode())
 
 
 def _write_frame(frame: Frame, files: dict[str, Path]) -> None:

@@ -29,7 +29,7 @@ def test_a_frame_is_reproducible_and_cameras_have_noise_of_their_own():
 def test_outside_the_lens_the_picture_is_black_and_unlabelled():
     camera = surround_cameras(96, 72)["FV"]
     # rho = 45 theta - 12 theta^2 turns back at theta = 1.875, 42 pixels from the middle.
-    small = replace(camera, coefficients=(45.0, -12.0))
+    small = replace(camera, coefficients=(45.0, -12.0), max_theta=1.874)
     frame = render_frame(SCENE, small)
     u, v = np.meshgrid(np.arange(96.0), np.arange(72.0))
     outside = ~np.isfinite(small.unproject(np.stack([u, v], axis=-1))).all(axis=-1)

@@ -4,8 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.street import CAMERA_NAMES, surround_cameras, write_street
-from healswin.cameras import read_calibration
+from data_prep.classes import SYNWOODSCAPE_CLASSES, find_class_list
+from data_prep.readers import PanoramaReader
+from data_prep.street import CAMERA_NAMES, Label, surround_cameras, write_street
+from data_prep.street.frame import PANORAMA_ORIGIN
+from healswin.cameras import EquirectangularCamera, read_calibration
+from healswin.cameras.base import pixel_grid
 
 
 def write(out, scenes=1, seed=5, workers=1, **more):
@@ -144,11 +148,42 @@ def test_tilted_cameras_are_written_as_they_rendered(tmp_path):
     assert len(set(angles)) == 4
 
 
-def test_panoramas_are_written_beside_the_cameras(tmp_path):
-    write(tmp_path / "set", panorama=(64, 32))
-    image = cv2.imread(str(tmp_path / "set/panoramas/rgb/00001.png"))
-    depth = np.load(tmp_path / "set/panoramas/depth/00001.npy")
-    semantic = cv2.imread(str(tmp_path / "set/panoramas/semantic/00001.png"), 0)
+@pytest.fixture(scope="module")
+def panoramas(tmp_path_factory):
+    out = tmp_path_factory.mktemp("street") / "set"
+    write(out, panorama=(64, 32))
+    assert json.loads((out / "street.json").read_text())["panorama"] == [64, 32]
+    return out / "panoramas"
+
+
+def test_panoramas_read_as_panoramas(panoramas):
+    reader = PanoramaReader(panoramas)
+    (frame,) = reader.frames(("semantic", "depth"))
+    reader.check(frame, reader.calibration(frame))
+    content = {kind: (panoramas / path).read_bytes() for kind, path in frame.files.items()}
+    image = reader.image(content["image"], frame.files["image"])
+    semantic = reader.semantic(content["semantic"], frame.files["semantic"])
+    depth = reader.depth(content["depth"], frame.files["depth"])
     assert image.shape == (32, 64, 3)
     assert depth.shape == semantic.shape == (32, 64)
-    assert json.loads((tmp_path / "set/street.json").read_text())["panorama"] == [64, 32]
+    np.testing.assert_array_equal(np.isinf(depth), semantic == Label.SKY)
+    assert not np.isnan(depth).any()
+    classes = find_class_list(reader, None)
+    assert classes == SYNWOODSCAPE_CLASSES["all"]
+
+
+def test_panoramas_look_where_their_camera_says(panoramas):
+    """The road is flat: its pixels' distance and direction give the height of the camera."""
+    camera = EquirectangularCamera(width=64, height=32)
+    rays = camera.unproject(pixel_grid(64, 32)) @ camera.rotation().T
+    depth = np.load(panoramas / "depth/00001.npy")
+    road = cv2.imread(str(panoramas / "labels/00001.png"), -1) == Label.ROAD
+    height = -depth[road] * rays[road][:, 2]
+    assert road.sum() > 50
+    np.testing.assert_allclose(height, PANORAMA_ORIGIN[2], atol=1e-4)
+
+
+def test_a_second_run_changes_no_panorama(panoramas):
+    before = {path: path.stat().st_mtime_ns for path in panoramas.rglob("*")}
+    write(panoramas.parent, panorama=(64, 32))
+    assert {path: path.stat().st_mtime_ns for path in panoramas.rglob("*")} == before
