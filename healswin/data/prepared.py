@@ -10,23 +10,26 @@ A batch is a dict of tensors:
 | valid | (batch, pixels) | bool | the camera sees the pixel |
 | sample | (batch,) | int64 | index into the set |
 
-with semantic and depth where the set has them.
+with semantic and depth where the set has them. Pixels that are not valid hold class
+`ignore_index` (class 0 in a set made with `--invalid void`) and depth NaN; that is how losses and
+metrics leave them out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from healswin.data.augment import Augmentation
 from healswin.data.sources import source_image, source_labels
 from healswin.data.store import PreparedSet
 from healswin.data.transforms import Normalisation, class_weights
@@ -38,11 +41,16 @@ _FIELDS_KEPT = 16
 class PreparedDataset(Dataset):
     """Some samples of a prepared set as dicts of tensors.
 
+    An item is asked for by its position among the samples, or by position and epoch. The random
+    numbers of its augmentations depend on seed, epoch and sample alone.
+
     Args:
         prepared: The set.
         indices: The samples, by their index in the set.
         tasks: Which arrays besides the image.
         normalisation: Of the images; the set's own by default.
+        augmentations: What changes each sample, in this order.
+        seed: Of the augmentations, not negative.
     """
 
     def __init__(
@@ -51,35 +59,70 @@ class PreparedDataset(Dataset):
         indices: Sequence[int],
         tasks: Sequence[str],
         normalisation: Normalisation | None = None,
+        augmentations: Sequence[Augmentation] = (),
+        seed: int = 0,
     ) -> None:
         self.prepared = prepared
         self.indices = list(indices)
         self.tasks = tuple(tasks)
+        self.augmentations = tuple(augmentations)
+        self.seed = seed
         self._normalise = normalisation or Normalisation(prepared.image_mean, prepared.image_std)
-        self._valid: dict[str, torch.Tensor] = {}
+        self._valid: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        index = self.indices[item]
-        sample = {"image": torch.from_numpy(self._normalise(self.prepared.image(index)))}
-        if "semantic" in self.tasks:
-            labels = self.prepared.semantic(index).astype(np.int64)
-            sample["semantic"] = torch.from_numpy(labels)
-        if "depth" in self.tasks:
-            # A copy: what Zarr hands out may be read-only, which torch warns about.
-            sample["depth"] = torch.from_numpy(np.array(self.prepared.depth(index)))
-        sample["valid"] = self._valid_of(self.prepared.sample_camera[index])
+    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, torch.Tensor]:
+        position, epoch = item if isinstance(item, tuple) else (item, 0)
+        index = self.indices[position]
+        values = self._augmented(self._stored(index), index, epoch)
+        sample = {"image": torch.from_numpy(self._normalise(values["image"]))}
+        if "semantic" in values:
+            sample["semantic"] = torch.from_numpy(values["semantic"].astype(np.int64))
+        for key in ("depth", "valid"):
+            if key in values:
+                # A copy: what is kept or what Zarr hands out must not be written to.
+                sample[key] = torch.from_numpy(np.array(values[key]))
         sample["sample"] = torch.tensor(index)
         return sample
 
-    def _valid_of(self, camera: str) -> torch.Tensor:
+    def _stored(self, index: int) -> dict[str, np.ndarray]:
+        values = {"image": self.prepared.image(index)}
+        if "semantic" in self.tasks:
+            values["semantic"] = self.prepared.semantic(index)
+        if "depth" in self.tasks:
+            values["depth"] = self.prepared.depth(index)
+        values["valid"] = self._valid_of(self.prepared.sample_camera[index])
+        return values
+
+    def _augmented(
+        self, values: dict[str, np.ndarray], index: int, epoch: int
+    ) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng((self.seed, epoch, index))
+        for augmentation in self.augmentations:
+            values = augmentation(values, self.prepared.grid, self.prepared.up, generator)
+        return values
+
+    def _valid_of(self, camera: str) -> Bool[np.ndarray, " pixels"]:
         if camera not in self._valid:
             if len(self._valid) >= _FIELDS_KEPT:
                 self._valid.clear()
-            self._valid[camera] = torch.from_numpy(np.array(self.prepared.valid(camera)))
+            self._valid[camera] = self.prepared.valid(camera)
         return self._valid[camera]
+
+
+class TrainingSampler(DistributedSampler):
+    """Positions of the training samples in random order, each with the epoch.
+
+    With one process this is a shuffle by seed and epoch; with several each gets its share. The
+    epoch travels with the position because loading processes live longer than one epoch. Lightning
+    tells the epoch (`set_epoch`), after a resume too.
+    """
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.epoch
+        return ((position, epoch) for position in super().__iter__())
 
 
 class PreparedDataModule(LightningDataModule):
@@ -87,8 +130,9 @@ class PreparedDataModule(LightningDataModule):
 
     The constructor reads the set's attributes only. What a model or task needs to know of the data
     are attributes, so that a command line can link them and a configuration states them once.
-    Shuffling depends on `seed` and the epoch alone, so that a resumed training sees the samples in
-    the order of an undisturbed one.
+    Shuffling depends on `seed` and the epoch alone, and the augmentation of a sample on these and
+    the sample. So a resumed training sees what an undisturbed one sees, and neither `workers` nor
+    the number of devices changes how a sample looks in an epoch.
 
     Args:
         root: Folder of the prepared set.
@@ -96,18 +140,21 @@ class PreparedDataModule(LightningDataModule):
         workers: Loading processes; 0 loads in the training process.
         tasks: Arrays to load besides the image; all that the set has if None.
         train_fraction: Part of the training split that is used, in (0, 1]; chosen by `seed`.
-        seed: Decides the order of training and the part that is used.
+        seed: Decides the order of training, the part that is used and the augmentations.
         predict_split: What `predict` runs on: "train", "val" or "test".
         source: Folder of the source images, if it is not where it was at the conversion.
         class_names: Names of the classes that a model predicts, for a set without labels; the
             command line takes them from the checkpoint.
         class_colours: Their RGB colours.
+        augmentations: Random changes of the training samples, applied in this order; see
+            `healswin.data.augment`.
 
     Attributes:
         prepared: The set.
         nside: Pixels along one side of a base pixel.
         base_pixels: The base pixels in use.
         pole: What the grid's north pole is.
+        up: Unit vector (x, y, z) of the map that points up in the world.
         normalisation: Of the images: the set's own, or that of the checkpoint in use.
         in_chans: Number of image channels.
         num_classes: Number of classes.
@@ -132,6 +179,7 @@ class PreparedDataModule(LightningDataModule):
         source: str | None = None,
         class_names: list[str] | None = None,
         class_colours: list[list[int]] | None = None,
+        augmentations: list[Augmentation] | None = None,
     ) -> None:
         super().__init__()
         self.prepared = PreparedSet.open(root)
@@ -141,6 +189,8 @@ class PreparedDataModule(LightningDataModule):
             raise ValueError(f"workers={workers} must not be negative")
         if not 0 < train_fraction <= 1:
             raise ValueError(f"train_fraction={train_fraction} must be above 0 and at most 1")
+        if seed < 0:
+            raise ValueError(f"seed={seed} must not be negative")
         if predict_split not in ("train", "val", "test"):
             raise ValueError(f"predict_split={predict_split!r} must be train, val or test")
         missing = sorted(set(tasks or ()) - set(self.prepared.tasks))
@@ -158,6 +208,7 @@ class PreparedDataModule(LightningDataModule):
         self.base_pixels: list[int] = list(self.prepared.grid.base_pixels)
         self.in_chans: int = self.prepared.num_channels
         self.pole: str = self.prepared.pole
+        self.up: tuple[float, float, float] = self.prepared.up
         labelled = "semantic" in self.tasks
         if labelled and class_names is not None:
             raise ValueError(f"class_names={class_names}: {root} has labels and names its classes")
@@ -172,6 +223,11 @@ class PreparedDataModule(LightningDataModule):
             class_weights(self.prepared.class_frequencies) if labelled else None
         )
         self.ignore_index: int = self.prepared.ignore_index
+        self.augmentations = list(augmentations or [])
+        for augmentation in self.augmentations:
+            augmentation.check(
+                self.prepared.grid, self.up, self.in_chans, self.prepared.image_dtype
+            )
         self._training = _some_of(self.prepared.split["train"], train_fraction, seed)
         self._said_which_test = False
         self.normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
@@ -190,10 +246,16 @@ class PreparedDataModule(LightningDataModule):
         self.normalisation = Normalisation(state_dict["image_mean"], state_dict["image_std"])
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled batches of the training split."""
-        dataset = self._dataset(self._training)
-        # With one process this is a shuffle by seed and epoch; with several each gets its share.
-        sampler = DistributedSampler(
+        """Shuffled and augmented batches of the training split."""
+        dataset = PreparedDataset(
+            self.prepared,
+            self._training,
+            self.tasks,
+            self.normalisation,
+            self.augmentations,
+            self.seed,
+        )
+        sampler = TrainingSampler(
             dataset,
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
@@ -243,7 +305,9 @@ class PreparedDataModule(LightningDataModule):
         return source_image(self.prepared, index, self.source)
 
     def _in_order(self, part: str) -> DataLoader:
-        dataset = self._dataset(self.split_indices(part))
+        dataset = PreparedDataset(
+            self.prepared, self.split_indices(part), self.tasks, self.normalisation
+        )
         processes = self.trainer.world_size if self.trainer else 1
         if processes == 1:
             return self._loader(dataset, None)
@@ -258,9 +322,6 @@ class PreparedDataModule(LightningDataModule):
             dataset, num_replicas=processes, rank=self.trainer.global_rank, shuffle=False
         )
         return self._loader(dataset, sampler)
-
-    def _dataset(self, indices: Sequence[int]) -> PreparedDataset:
-        return PreparedDataset(self.prepared, indices, self.tasks, self.normalisation)
 
     def _loader(self, dataset: PreparedDataset, sampler: DistributedSampler | None) -> DataLoader:
         return DataLoader(

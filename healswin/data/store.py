@@ -4,16 +4,20 @@ A prepared set is one Zarr v3 group with these arrays, one chunk a sample:
 
 | array | shape | dtype | outside `valid` |
 |---|---|---|---|
-| image | (samples, pixels, C) | uint8 or float32 | 0 |
-| semantic | (samples, pixels) | uint8 | 255 (ignored), or 0 with `--invalid void` |
-| depth | (samples, pixels) | float32, metres | NaN (unknown); +inf is the sky |
-| valid | (cameras, pixels) | bool | the definition: see below |
+| image | (sample, pixel, channel) | uint8; float32 for maps such as those of the sky | 0 |
+| semantic | (sample, pixel) | uint8 | 255 (ignored), or 0 with `--invalid void` |
+| depth | (sample, pixel) | float32, metres | NaN (unknown); +inf is the sky |
+| valid | (camera, pixel) | bool | the definition: see below |
 
-A pixel is valid for a camera if its ray is inside the lens's field and meets the image. Pixels are
-in the order of `healswin.grid.HealpixGrid`. Everything else is in the group's
-attributes as plain JSON: the grid, class names and colours, the calibration of every camera, name,
-camera and source files of every sample, the split, and statistics of the training split. Nothing
-in a set depends on the time, the order or the number of workers with which it was made.
+The axes bear these names (Zarr's dimension names). A pixel is valid for a camera if its ray is
+inside the lens's field and meets the image, and for a HEALPix map if the map knows a value there;
+it is not where the own vehicle was masked. Pixels are in the order of `healswin.grid.HealpixGrid`.
+
+Everything else is in the group's attributes as plain JSON: the grid, class names, colours and
+weights, the calibration of every camera (of the image after cropping) and the pixels that were
+cropped, name, camera and source files of every sample, the source files that were skipped, the
+split, and statistics of the training split. Nothing in a set depends on the time, the order or the
+number of workers with which it was made.
 
 Chunks are compressed with zstd at level 3, with a checksum. `python benchmarks/store.py` reads an
 image with its labels at nside 256 and 8 base pixels (2.10 MB) in 1.5 ms uncompressed, in 3.2 ms at
@@ -110,7 +114,7 @@ class PreparedSet:
 
     @property
     def pole(self) -> str:
-        """What the grid's north pole is: "camera" (the optical axis) or "vehicle"."""
+        """What the grid's north pole is: see `healswin.cameras.pole_rotation`."""
         return self.attributes["pole"]
 
     @property
@@ -149,6 +153,12 @@ class PreparedSet:
         return self.attributes["ignore_index"]
 
     @property
+    def image_dtype(self) -> str:
+        """Dtype of the stored images: "uint8" or "float32"."""
+        # Sets that were made before there were float32 maps do not say it.
+        return self.attributes.get("image_dtype", "uint8")
+
+    @property
     def image_mean(self) -> list[float]:
         """Mean of each channel over the training split's valid pixels; uint8 values / 255."""
         return self.attributes["image_mean"]
@@ -170,7 +180,7 @@ class PreparedSet:
 
     @property
     def sample_camera(self) -> list[str]:
-        """Key of each sample's camera in `cameras`."""
+        """Key of each sample's camera, as `cameras` and `valid` take it."""
         return self.attributes["sample_camera"]
 
     @property
@@ -180,10 +190,17 @@ class PreparedSet:
 
     @cached_property
     def cameras(self) -> dict[str, Camera]:
-        """The calibrations by key: the camera's name, then "FV#2" where calibrations differ."""
+        """The calibrations by key: the camera's name, then "FV#2" where calibrations differ.
+
+        Samples that were made from HEALPix maps have none.
+        """
         from healswin.cameras import camera_from_dict
 
-        return {c["key"]: camera_from_dict(c["calibration"]) for c in self.attributes["cameras"]}
+        return {
+            entry["key"]: camera_from_dict(entry["calibration"])
+            for entry in self.attributes["cameras"]
+            if entry["calibration"]["intrinsic"]["model"] != "healpix"
+        }
 
     @property
     def source_root(self) -> Path:
@@ -208,18 +225,23 @@ class PreparedSet:
         return self._sample("depth", index)
 
     def valid(self, camera: str) -> Bool[np.ndarray, " pixels"]:
-        """The pixels that a camera sees.
+        """The pixels that a camera sees, or that a HEALPix map knows.
 
         Args:
-            camera: A key of `cameras`.
+            camera: One of `sample_camera`.
 
         Raises:
             ValueError: If the set has no such camera.
         """
-        keys = [c["key"] for c in self.attributes["cameras"]]
-        if camera not in keys:
-            raise ValueError(f"camera={camera!r} is none of this set's cameras {keys}")
-        return self._read("valid", keys.index(camera))
+        if camera not in self._valid_rows:
+            raise ValueError(
+                f"camera={camera!r} is none of this set's cameras {list(self._valid_rows)}"
+            )
+        return self._read("valid", self._valid_rows[camera])
+
+    @cached_property
+    def _valid_rows(self) -> dict[str, int]:
+        return {entry["key"]: row for row, entry in enumerate(self.attributes["cameras"])}
 
     def _sample(self, name: str, index: int) -> np.ndarray:
         if name != "image" and name not in self.tasks:

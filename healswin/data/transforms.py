@@ -12,8 +12,10 @@ class Normalisation:
     """Subtracts the mean of each channel and divides by its standard deviation.
 
     Args:
-        mean: Mean of each channel; for uint8 images of values / 255.
-        std: Standard deviation of each channel. A channel that never changes (0) is centred only.
+        mean: Mean of each channel, of value / 255 for uint8 images and of the values themselves for
+            float32 maps.
+        std: Standard deviation of each channel, likewise. A channel that never changes (0) is
+            centred only.
 
     Raises:
         ValueError: If the lengths differ, or a deviation is negative.
@@ -41,12 +43,13 @@ class Normalisation:
                 f"the image has shape {image.shape}, (pixels, {self.mean.size}) is needed"
             )
         scale = 255.0 if image.dtype == np.uint8 else 1.0
+        mean = (scale * self.mean).astype(np.float32)
         factor = (1 / (scale * self.std)).astype(np.float32)
-        offset = (-self.mean / self.std).astype(np.float32)
         # Contiguous by channel first: the arithmetic then runs along memory.
         values = np.ascontiguousarray(image.T).astype(np.float32)
+        # The mean goes first: of maps that vary little about a large mean nothing is lost.
+        values -= mean[:, None]
         values *= factor[:, None]
-        values += offset[:, None]
         return values
 
 

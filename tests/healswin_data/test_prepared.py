@@ -8,8 +8,8 @@ import torch
 from synwoodscape_folder import write_synwoodscape
 
 from data_prep.classes import SYNWOODSCAPE_CLASSES
+from data_prep.conversion import Conversion
 from data_prep.convert import convert
-from data_prep.plan import Conversion
 from healswin.data import PreparedDataModule, PreparedSet
 
 
@@ -74,6 +74,7 @@ def test_what_a_model_needs_to_know(root):
     assert data.class_names[4] == "road"
     assert len(data.class_colours) == len(data.class_weights) == 12
     assert data.ignore_index == 255
+    assert data.up == (0.0, -1.0, 0.0)
     assert isinstance(data.prepared, PreparedSet)
 
 
@@ -222,6 +223,7 @@ def test_without_labels_there_are_no_classes(root):
         ({"workers": -1}, "workers=-1"),
         ({"train_fraction": 0.0}, "train_fraction=0.0"),
         ({"train_fraction": 1.5}, "train_fraction=1.5"),
+        ({"seed": -1}, "seed=-1 must not be negative"),
         ({"predict_split": "all"}, "predict_split='all'"),
         ({"tasks": ["flow"]}, r"holds \['semantic', 'depth'\], not \['flow'\]"),
         ({"source": "/nowhere"}, "source='/nowhere' is no folder"),

@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from healswin.cameras import RadialPolynomialCamera
-from healswin.data import PreparedSet, PreparedSetWriter
+from healswin.data import PreparedDataModule, PreparedSet, PreparedSetWriter
 from healswin.data.store import chunk_path
 from healswin.data.writer import SampleWriter, plan_differences
 
@@ -89,6 +89,42 @@ def test_round_trip(out):
     assert list(prepared.cameras) == ["FV", "RV"]
     assert prepared.source_files(2) == {"image": "2.png"}
     assert prepared.num_channels == 3
+
+
+def test_maps_of_floats_have_no_camera(tmp_path):
+    """A set of two-channel maps of the sky, each with its own mask, as training sees it."""
+    random = np.random.default_rng(0)
+    maps = random.normal(1e3, 2, (3, PIXELS, 2)).astype(np.float32)
+    masks = random.random((3, PIXELS)) < 0.5
+    arrays = {"image": ((3, PIXELS, 2), "float32"), "valid": ((3, PIXELS), "bool")}
+    with PreparedSetWriter(tmp_path / "sky", PLAN, arrays) as writer:
+        chunks = SampleWriter(writer.partial, list(arrays))
+        for index in range(3):
+            values = np.where(masks[index][:, None], maps[index], np.float32(0))
+            chunks.write(index, {"image": values, "valid": masks[index]})
+            writer.record(index, {})
+        calibration = {"intrinsic": {"model": "healpix", "nside": 4, "order": "ring"}, "name": ""}
+        changed = {
+            "tasks": [],
+            "image_dtype": "float32",
+            "cameras": [{"key": key, "calibration": calibration} for key in "abc"],
+            "sample_camera": list("abc"),
+            "image_mean": [1e3, 1e3],
+            "image_std": [2.0, 2.0],
+        }
+        writer.finish({**attributes(), **changed})
+    prepared = PreparedSet.open(tmp_path / "sky")
+    assert prepared.cameras == {}
+    assert (prepared.image_dtype, prepared.num_channels) == ("float32", 2)
+    batch = next(iter(PreparedDataModule(str(prepared.root)).val_dataloader()))
+    np.testing.assert_array_equal(batch["valid"][0], masks[2])
+    expected = (maps[2][masks[2]] - 1e3) / 2
+    np.testing.assert_allclose(batch["image"][0].numpy().T[masks[2]], expected, rtol=1e-6)
+
+
+def test_sets_that_do_not_say_their_dtype_hold_bytes(out):
+    assert "image_dtype" not in PreparedSet.open(out).attributes
+    assert PreparedSet.open(out).image_dtype == "uint8"
 
 
 def test_zarr_alone_can_read_it(out):

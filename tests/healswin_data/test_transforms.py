@@ -22,6 +22,12 @@ def test_floats_are_not_divided_by_255():
     np.testing.assert_allclose(values, [[-2.0, 0.0, 2.0]])
 
 
+def test_little_variation_about_a_large_mean_is_kept():
+    image = (1e6 + np.arange(-8.0, 8.0))[:, None].astype(np.float32)
+    values = Normalisation([1e6], [2.0])(image)
+    np.testing.assert_array_equal(values, [np.arange(-4.0, 4.0, 0.5)])
+
+
 @pytest.mark.parametrize(
     ("mean", "std", "match"),
     [([0.5], [0.1, 0.1], "one number a channel"), ([0.5], [-0.1], "must not be negative")],
