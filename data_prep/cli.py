@@ -1,4 +1,4 @@
-"""The command ``healswin-prep``: convert, street, inspect.
+"""The command ``healswin-prep``: convert, street, inspect, stats, preview.
 
 Errors of the input are one line on stderr and exit code 2. The work of each sub-command is imported
 when it is asked for, so that ``--help`` answers at once.
@@ -12,6 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# Pixels at the left, top, right and bottom side.
+_SIDES = re.compile(r"\d+(,\d+){3}")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command.
@@ -23,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 stopped by the machine (full disk, killed worker), 2 wrong input,
         130 interrupted.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_with_crop(sys.argv[1:] if argv is None else argv))
     try:
         arguments.run(arguments)
     except ValueError as error:
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_street(commands)
     _add_inspect(commands)
+    _add_stats(commands)
+    _add_preview(commands)
     return parser
 
 
@@ -57,21 +62,73 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         help="resample a folder of calibrated images onto the HEALPix grid",
         description="Resample a folder of calibrated images onto the HEALPix grid. A conversion "
         "that was stopped, however it was stopped, continues when the same command runs again.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("source", metavar="SRC", type=Path, help="folder of the source data set")
     add("out", metavar="OUT", type=Path, help="the prepared set; built beside it as OUT.partial")
-    add("--reader", default="synwoodscape", help="layout of the source")
-    add("--classes", default="large-ad", help="class list: all, large or large-ad")
-    add("--nside", type=int, default=256, help="pixels along a base pixel, a power of two")
-    add("--base-pixels", type=_base_pixels, default="0-7", help="e.g. 0-7 or 0,1,4")
-    add("--tasks", type=_names, default="semantic", help="e.g. semantic,depth; '' for images only")
-    add("--split", default="train:0.8", help="shares of the scenes; what train leaves is val")
-    add("--seed", type=int, default=42, help="decides which scenes train")
-    add("--workers", type=int, default=1, help="processes; the result does not depend on it")
-    add("--pole", default="camera", help="what the north pole is: camera (optical axis) or vehicle")
-    add("--invalid", default="ignore", help="label outside the field: ignore (255) or void (0)")
+    add(
+        "--reader",
+        default="synwoodscape",
+        help="layout of the source: woodscape, synwoodscape, kitti360, folder, panorama or healpix "
+        "(default: %(default)s)",
+    )
+    add(
+        "--nside",
+        type=int,
+        default=256,
+        help="pixels along a base pixel, a power of two (default: %(default)s)",
+    )
+    add(
+        "--base-pixels",
+        type=_base_pixels,
+        help="e.g. 0-7 or 0,1,4 (default: 0-7, for panoramas and maps 0-11)",
+    )
+    add(
+        "--tasks",
+        type=_names,
+        help="e.g. semantic,depth; '' for images only (default: labels, if there are any)",
+    )
+    add(
+        "--classes",
+        metavar="LIST",
+        help="class list: all, large or large-ad, or a YAML file (default: the reader's own)",
+    )
+    add("--split", help="shares of the scenes; what train leaves is val (default: train:0.8)")
+    add("--seed", type=int, default=42, help="decides which scenes train (default: %(default)s)")
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes; the result does not depend on it (default: %(default)s)",
+    )
+    add(
+        "--pole",
+        help="what the north pole is: camera (the optical axis; default), vehicle (the camera's "
+        "horizontal viewing direction), or zenith (default for panoramas and maps)",
+    )
+    add(
+        "--invalid",
+        default="ignore",
+        help="label outside the field: ignore (255) or void (0) (default: %(default)s)",
+    )
+    add(
+        "--antialias",
+        action="store_true",
+        help="average the image over every pixel where the grid is coarser than the image",
+    )
+    add(
+        "--crop",
+        type=_crop,
+        metavar="[L,T,R,B]",
+        help="cut so many pixels from the left, top, right, bottom; alone: the green strips that "
+        "WoodScape's images have",
+    )
+    add(
+        "--own-vehicle",
+        type=Path,
+        metavar="DIR",
+        help="masks CAMERA.png; where they are not 0 nothing is valid",
+    )
     add(
         "--limit",
         type=int,
@@ -79,7 +136,14 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         help="convert the first N frames only, in the order of their names",
     )
     add("--camera", type=_names, default="", help="convert these cameras only, e.g. FV,RV")
-    add("--dry-run", action="store_true", help="check the source, say what would be made, stop")
+    add("--dry-run", action="store_true", help="say what would be read and written, and stop")
+    add(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="at a frame whose files are wrong: stop, or leave it out and report it "
+        "(default: %(default)s)",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume", action="store_true", default=True, help="go on with what is unfinished"
@@ -116,12 +180,41 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
         description="Show contents, grid, cameras, classes and sizes of a prepared set.",
     )
     parser.add_argument("data", metavar="DATA", type=Path, help="the prepared set")
+    parser.add_argument("--verify", action="store_true", help="read and check every sample as well")
     parser.set_defaults(run=_inspect)
 
 
+def _add_stats(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "stats",
+        help="work out the statistics of the training split and store them",
+        description="Work out mean, standard deviation, class frequencies, class weights and depth "
+        "statistics of the training split, in one pass, and store them in the set. A conversion "
+        "has done so already.",
+    )
+    parser.add_argument("data", metavar="DATA", type=Path, help="the prepared set")
+    parser.set_defaults(run=_stats)
+
+
+def _add_preview(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "preview",
+        help="draw some samples: source image, sphere, labels, depth",
+        description="Draw a contact sheet of some samples as a PNG file: the source image, the "
+        "sphere, labels and depth.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("data", metavar="DATA", type=Path, help="the prepared set")
+    add("out", metavar="OUT.png", type=Path, help="the picture")
+    add("--samples", type=int, default=4, metavar="N", help="how many, spread over the set")
+    add("--names", type=_names, default="", help="these samples instead, e.g. 00001_FV,00002_RV")
+    parser.set_defaults(run=_preview)
+
+
 def _convert(arguments: argparse.Namespace) -> None:
+    from data_prep.conversion import Conversion
     from data_prep.convert import convert
-    from data_prep.plan import Conversion
 
     conversion = Conversion(
         source=arguments.source,
@@ -134,6 +227,9 @@ def _convert(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         pole=arguments.pole,
         invalid=arguments.invalid,
+        antialias=arguments.antialias,
+        crop=arguments.crop,
+        own_vehicle=arguments.own_vehicle,
         cameras=arguments.camera,
         limit=arguments.limit,
     )
@@ -144,6 +240,7 @@ def _convert(arguments: argparse.Namespace) -> None:
             workers=arguments.workers,
             overwrite=arguments.overwrite,
             dry_run=arguments.dry_run,
+            on_error=arguments.on_error,
         )
     )
 
@@ -169,6 +266,22 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from data_prep.describe import describe
 
     print(describe(arguments.data))
+    if arguments.verify:
+        from data_prep.verify import verify
+
+        print(verify(arguments.data))
+
+
+def _stats(arguments: argparse.Namespace) -> None:
+    from data_prep.statistics import statistics
+
+    print(statistics(arguments.data))
+
+
+def _preview(arguments: argparse.Namespace) -> None:
+    from data_prep.preview import preview
+
+    print(preview(arguments.data, arguments.out, arguments.samples, arguments.names))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -186,6 +299,26 @@ def _base_pixels(text: str) -> tuple[int, ...]:
             raise argparse.ArgumentTypeError(f"{text!r}: base pixels are 0 to 11")
         pixels.extend(range(first, last + 1))
     return tuple(pixels)
+
+
+def _with_crop(argv: Sequence[str]) -> list[str]:
+    """The arguments, with "green" after a --crop that stands alone.
+
+    argparse would take the word that follows, be it SRC, for the option's value.
+    """
+    words = list(argv)
+    for position, word in reversed(list(enumerate(words))):
+        if word == "--crop" and not _SIDES.fullmatch("".join(words[position + 1 : position + 2])):
+            words[position] = "--crop=green"
+    return words
+
+
+def _crop(text: str) -> tuple[int, ...] | str:
+    if text == "green":
+        return text
+    if _SIDES.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 0,3,0,3 (left, top, right, bottom)")
+    return tuple(map(int, text.split(",")))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -7,15 +7,22 @@ down as they are finished (`healswin.data.writer`) and summed up in their order.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.plan import Conversion, Plan, make_plan
+from data_prep.conversion import Conversion
+from data_prep.dry_run import summary
+from data_prep.plan import Plan, make_plan
 from data_prep.progress import progress_bar
-from data_prep.sampling import LabelCheck
+from data_prep.sampling import ContentCheck
 from data_prep.workers import run_all
-from healswin.data.store import PreparedSet, partial_path
-from healswin.data.writer import PreparedSetWriter, plan_differences
+from healswin.data.store import PreparedSet
+from healswin.data.writer import PreparedSetWriter, begun_plan, plan_differences
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def convert(
@@ -24,9 +31,13 @@ def convert(
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
+    on_error: str = "stop",
     progress: bool = True,
 ) -> str:
     """Make the prepared set `out`, or go on making it.
+
+    With ``on_error="skip"`` all files are decoded once before the work starts, so that it is known
+    which frames the set has; what is left out is decided then, and kept by a resumed conversion.
 
     Args:
         conversion: What to make.
@@ -34,14 +45,16 @@ def convert(
         workers: Number of processes; the result does not depend on it.
         overwrite: Replace what `out` holds, when the new set is whole.
         dry_run: Check the source and say what would be made, without writing anything.
+        on_error: "stop" at a source file that is wrong, or "skip" its frame.
         progress: Show a progress bar on stderr.
 
     Returns:
-        A sentence or table that says what was done.
+        What was done, in a few lines.
 
     Raises:
         ValueError: If an argument or a source file is wrong, `out` was made with other arguments,
             or another process is making it.
+        RuntimeError: If the disk is full or a worker died; the same call continues.
     """
     if workers < 1:
         raise ValueError(f"workers={workers} must be at least 1")
@@ -49,30 +62,73 @@ def convert(
     if out.is_relative_to(source) or source.is_relative_to(out):
         raise ValueError(f"the prepared set {out} and the source {source} must not hold each other")
     if (out / "zarr.json").exists() and not overwrite and not dry_run:
-        made = PreparedSet.open(out)
-        differences = plan_differences(
-            made.attributes.get("conversion", {}), conversion.arguments()
-        )
-        if differences:
-            raise ValueError(
-                f"{out} exists, made with other arguments: {differences}; choose another place, or "
-                "give --overwrite"
-            )
-        # Left by a kill in the moment between the set's new name and the end.
-        shutil.rmtree(out / ".work", ignore_errors=True)
-        return f"{out} is whole already: {len(made)} samples, nothing to do"
-    plan = make_plan(conversion)
+        return _whole_already(conversion, out)
+    _check_writable(out)
+    begun = None if overwrite else begun_plan(out)
+    plan = make_plan(conversion, on_error, begun.get("skipped") if begun else None)
     if dry_run:
-        return plan.summary(out)
-    begun = partial_path(out).exists()
-    if not begun:
-        _check_labels(plan, list(range(len(plan.frames))), workers, progress)
+        return summary(plan, out, workers)
+    if begun is None:
+        plan = _checked(plan, range(len(plan.frames)), on_error, workers, progress)
+    try:
+        converted = _write(plan, out, workers, overwrite, begun is not None, progress)
+    except PermissionError as error:
+        raise ValueError(f"{error.filename or out} may not be written: no permission") from None
+    except OSError as error:
+        if error.errno in _FULL_DISK:
+            raise RuntimeError(
+                f"the disk of {out} is full: what is finished is kept; make room and run the same "
+                "command again, it continues"
+            ) from None
+        raise
+    parts = ", ".join(f"{name} {len(indices)}" for name, indices in plan.split.items())
+    arrays = ", ".join(["image", *plan.conversion.tasks])
+    lines = [
+        f"{out}: {len(plan.frames)} samples ({parts}) of {arrays}, {converted} of them converted "
+        "now"
+    ]
+    if plan.skipped:
+        lines.append(f"{len(plan.skipped)} frames were skipped (--overwrite tries them again):")
+        lines += [f"  {name}: {reason}" for name, reason in plan.skipped.items()]
+    return "\n".join(lines)
+
+
+def _check_writable(out: Path) -> None:
+    """Refuse a place where nothing can be written, before the long look through the source."""
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise ValueError(f"{out} cannot be made: {place} is a file")
+    if not os.access(place if place != out else out.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{out} may not be written: no permission in {place}")
+
+
+def _whole_already(conversion: Conversion, out: Path) -> str:
+    made = PreparedSet.open(out)
+    wanted = conversion.stated()
+    there = made.attributes.get("conversion", {})
+    differences = plan_differences({key: there.get(key) for key in wanted}, wanted)
+    if differences:
+        raise ValueError(
+            f"{out} exists, made with other arguments: {differences}; choose another place, or "
+            "give --overwrite"
+        )
+    # Left by a kill in the moment between the set's new name and the end.
+    shutil.rmtree(out / ".work", ignore_errors=True)
+    return f"{out} is whole already: {len(made)} samples, nothing to do"
+
+
+def _write(
+    plan: Plan, out: Path, workers: int, overwrite: bool, check_left: bool, progress: bool
+) -> int:
+    """Convert what is not finished; return the number of samples."""
     with PreparedSetWriter(out, plan.as_json(), plan.arrays(), overwrite) as writer:
         # A source file that was mended since its sample was finished is converted again.
         done = {i for i, facts in writer.finished.items() if plan.is_current(i, facts)}
         left = [index for index in range(len(plan.frames)) if index not in done]
-        if begun:
-            _check_labels(plan, left, workers, progress)
+        if check_left:
+            _checked(plan, left, "stop", workers, progress)
         job = plan.job(writer.partial)
         with progress_bar(len(plan.frames), len(done), progress) as advance:
             for index, facts in run_all(job, left, min(workers, max(1, len(left)))):
@@ -80,19 +136,30 @@ def convert(
                 advance()
         finished = [writer.finished[index] for index in range(len(plan.frames))]
         writer.finish(plan.attributes(finished))
-    parts = ", ".join(f"{name} {len(indices)}" for name, indices in plan.split.items())
-    return f"{out}: {len(plan.frames)} samples ({parts}), {len(left)} of them converted now"
+    return len(left)
 
 
-def _check_labels(plan: Plan, indices: list[int], workers: int, progress: bool) -> None:
-    """Look at all label ids before the long work; they are the one thing that only decoding shows.
+def _checked(
+    plan: Plan, indices: Sequence[int], on_error: str, workers: int, progress: bool
+) -> Plan:
+    """The plan without the frames whose files turn out to be wrong when they are decoded.
+
+    With "stop" only the labels are looked at: their ids are what is wrong most often, and they are
+    decoded in a fraction of the time that the images need.
 
     Raises:
-        ValueError: If a label file is damaged or holds an unknown id; the message names it.
+        ValueError: With "stop", if a file is wrong; the message names it.
     """
-    if plan.classes is None or not indices:
-        return
-    labels = LabelCheck(plan.reader, plan.frames, plan.classes)
-    with progress_bar(len(indices), 0, progress, "checking labels") as advance:
-        for _ in run_all(labels, indices, min(workers, len(indices))):
+    skip = on_error == "skip"
+    kinds = ("image", *plan.conversion.tasks) if skip else ("semantic",)
+    if not set(kinds) <= {"image", *plan.conversion.tasks} or not indices:
+        return plan
+    check = ContentCheck(plan.reader, plan.frames, plan.classes, kinds, skip)
+    failures: dict[str, str] = {}
+    what = "checking files" if skip else "checking labels"
+    with progress_bar(len(indices), 0, progress, what) as advance:
+        for index, reason in run_all(check, indices, min(workers, len(indices))):
+            if reason:
+                failures[plan.frames[index].name] = reason
             advance()
+    return plan.without(failures) if failures else plan

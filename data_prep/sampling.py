@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from data_prep.classes import ClassList
+from data_prep.crop import Crop
 from data_prep.readers.base import Frame, Reader
+from data_prep.readers.files import read_bytes
+from data_prep.rig import Geometry, read_mask
 from data_prep.stats import class_counts, depth_sums, image_sums
-from healswin.cameras import Camera
 from healswin.data.writer import SampleWriter
 from healswin.grid import HealpixGrid
-from healswin.resample import ImageToGrid
+from healswin.resample import HealpixMap, ImageToGrid, MapToGrid
 
 # Tables kept in a process: enough for a surround rig, bounded where every frame is calibrated anew
-# (a table takes some 20 MB at nside 256).
+# (a table holds two float32 coordinates a pixel and an index, several times as many with
+# antialiasing).
 _TABLES_KEPT = 8
 
 
@@ -32,11 +36,15 @@ class SamplingJob:
         reader: Decodes the source files.
         frames: All samples in the set's order.
         camera_keys: Key of each sample's camera.
-        cameras: The calibrations by key, in the order of the rows of "valid".
+        cameras: The calibrations (of the cropped images) by key, in the order of the rows of
+            "valid".
+        masks: The own vehicle's masks by camera name.
+        crop: What is cut from images, labels, depth and masks.
         tasks: The arrays besides the image.
         classes: What the label ids become; None without labels.
         grid: The pixels.
-        pole: "camera" or "vehicle".
+        pole: "camera", "vehicle" or "zenith".
+        antialias: Whether images are averaged over the pixels of a coarser grid.
         invalid_label: The class of pixels outside the camera's field.
         partial: The folder of the set being built.
     """
@@ -44,15 +52,18 @@ class SamplingJob:
     reader: Reader
     frames: list[Frame]
     camera_keys: list[str]
-    cameras: dict[str, Camera]
+    cameras: dict[str, Geometry]
+    masks: dict[str, Path]
+    crop: Crop
     tasks: tuple[str, ...]
     classes: ClassList | None
     grid: HealpixGrid
     pole: str
+    antialias: bool
     invalid_label: int
     partial: Path
 
-    def __call__(self) -> SampleConverter:
+    def __call__(self) -> Callable[[int], tuple[int, dict[str, Any]]]:
         """Open the set's arrays in this process."""
         return SampleConverter(self)
 
@@ -64,56 +75,93 @@ def file_stamp(path: Path) -> list[int]:
 
 
 @dataclass(frozen=True)
-class LabelCheck:
-    """Looks at the ids of label images, so that a strange one is found before the work starts.
+class ContentCheck:
+    """Decodes source files, so that what is wrong is found before the work starts.
 
     Args:
         reader: Decodes the source files.
         frames: All samples in the set's order.
-        classes: The ids that there are.
+        classes: The ids that there are; None without labels.
+        kinds: The files that are decoded, of "image", "semantic" and "depth".
+        skip: Whether a wrong sample is told, or raised.
     """
 
     reader: Reader
     frames: list[Frame]
-    classes: ClassList
+    classes: ClassList | None
+    kinds: tuple[str, ...]
+    skip: bool
 
-    def __call__(self) -> Callable[[int], None]:
+    def __call__(self) -> Callable[[int], tuple[int, str]]:
         """The function that checks a sample; nothing is to be opened in a worker."""
         return self.check
 
-    def check(self, index: int) -> None:
-        """Decode the labels of a sample.
+    def check(self, index: int) -> tuple[int, str]:
+        """Decode the files of a sample.
+
+        Returns:
+            The index, and what is wrong ("" if nothing is).
 
         Raises:
-            ValueError: If the file is damaged or holds an unknown id; the message names it.
+            ValueError: If a file is damaged or holds an unknown id and it is not to be skipped;
+                the message names it.
         """
-        path = self.reader.root / self.frames[index].files["semantic"]
-        self.classes.classes_of(self.reader.semantic(path.read_bytes(), str(path)), str(path))
+        try:
+            for kind in self.kinds:
+                path = self.reader.root / self.frames[index].files[kind]
+                decode(self.reader, kind, read_bytes(path), str(path), self.classes)
+        except ValueError as error:
+            if not self.skip:
+                raise
+            return index, str(error)
+        return index, ""
 
 
-class SampleConverter:
-    """Converts samples; holds the tables of the cameras and the open arrays of one process."""
+def decode(
+    reader: Reader, kind: str, data: bytes, file: str, classes: ClassList | None
+) -> np.ndarray:
+    """The values in a source file; those of a label image are classes, not ids.
+
+    Raises:
+        ValueError: If the file is damaged or holds what it must not; the message names it.
+    """
+    if kind == "semantic":
+        return classes.classes_of(reader.semantic(data, file), file)
+    return reader.depth(data, file) if kind == "depth" else reader.image(data, file)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample on the grid.
+
+    Args:
+        values: Row of each array, "image" and the tasks.
+        valid: (pixels,) bool, the row of its camera in "valid".
+        facts: Statistics and source files, as JSON values.
+    """
+
+    values: dict[str, np.ndarray]
+    valid: Bool[np.ndarray, " pixels"]
+    facts: dict[str, Any]
+
+
+class Sampler:
+    """Makes samples; holds the tables of the cameras of one process."""
 
     def __init__(self, job: SamplingJob) -> None:
         self._job = job
-        self._writer = SampleWriter(job.partial, ["image", *job.tasks, "valid"])
-        self._rows = {key: row for row, key in enumerate(job.cameras)}
         self._table = lru_cache(maxsize=_TABLES_KEPT)(self._make_table)
 
-    def __call__(self, index: int) -> tuple[int, dict[str, Any]]:
-        """Write all rows of a sample.
-
-        Returns:
-            The index and the sample's facts: statistics and source files, as JSON values.
+    def __call__(self, index: int) -> Sample:
+        """Decode and resample one sample.
 
         Raises:
             ValueError: If a source file is wrong; the message names it.
         """
-        job = self._job
-        frame = job.frames[index]
-        table = self._table(job.camera_keys[index])
-        stamps = {kind: file_stamp(job.reader.root / path) for kind, path in frame.files.items()}
-        data = {kind: (job.reader.root / path).read_bytes() for kind, path in frame.files.items()}
+        job, frame = self._job, self._job.frames[index]
+        root = job.reader.root
+        stamps = {kind: file_stamp(root / path) for kind, path in frame.files.items()}
+        data = {kind: read_bytes(root / path) for kind, path in frame.files.items()}
         facts: dict[str, Any] = {
             "stamps": stamps,
             "sources": {
@@ -125,27 +173,82 @@ class SampleConverter:
                 for kind, content in data.items()
             },
         }
-        image = table.bilinear(job.reader.image(data["image"], self._file(frame, "image")))
-        values = {"image": image}
-        facts["image"] = image_sums(image, table.valid)
-        if "semantic" in job.tasks:
-            file = self._file(frame, "semantic")
-            classes = job.classes.classes_of(job.reader.semantic(data["semantic"], file), file)
-            values["semantic"] = table.nearest(classes, job.invalid_label)
+        decoded = {
+            kind: decode(job.reader, kind, data[kind], str(root / frame.files[kind]), job.classes)
+            for kind in ("image", *job.tasks)
+        }
+        geometry = job.cameras[job.camera_keys[index]]
+        if isinstance(geometry, HealpixMap):
+            return self._from_map(geometry, decoded["image"], facts)
+        return self._from_image(job.camera_keys[index], frame.camera, decoded, facts)
+
+    def _from_image(
+        self, key: str, camera: str, decoded: dict[str, np.ndarray], facts: dict[str, Any]
+    ) -> Sample:
+        job = self._job
+        table = self._table(key, camera)
+        decoded = {kind: job.crop.cut(values) for kind, values in decoded.items()}
+        values = {"image": table.bilinear(decoded["image"])}
+        facts["image"] = image_sums(values["image"], table.valid)
+        if "semantic" in decoded:
+            values["semantic"] = table.labels(decoded["semantic"], job.invalid_label)
             facts["classes"] = class_counts(values["semantic"], table.valid, len(job.classes.names))
-        if "depth" in job.tasks:
-            depth = job.reader.depth(data["depth"], self._file(frame, "depth"))
-            values["depth"] = table.nearest(depth, np.nan)
+        if "depth" in decoded:
+            values["depth"] = table.depth(decoded["depth"])
             facts["depth"] = depth_sums(values["depth"], table.valid)
-        self._writer.write(index, values)
-        return index, facts
+        return Sample(values, table.valid, facts)
 
-    def _make_table(self, key: str) -> ImageToGrid:
-        table = ImageToGrid(self._job.cameras[key], self._job.grid, self._job.pole)
-        # Every worker that meets a camera writes the same row. It is there before the first of the
-        # camera's samples is recorded as finished.
-        self._writer.write(self._rows[key], {"valid": table.valid})
-        return table
+    def _from_map(self, source: HealpixMap, image: np.ndarray, facts: dict[str, Any]) -> Sample:
+        # Where one of its channels is unknown, a pixel is.
+        known = np.isfinite(image).all(axis=1)
+        # The table is the same for all maps of one size, whatever their names.
+        table = _map_table(source.nside, source.order, self._job.grid)
+        values, valid = table.sample(np.where(known[:, None], image, 0), known)
+        facts["image"] = image_sums(values, valid)
+        return Sample({"image": values}, valid, facts)
 
-    def _file(self, frame: Frame, kind: str) -> str:
-        return str(self._job.reader.root / frame.files[kind])
+    def _make_table(self, key: str, camera: str) -> ImageToGrid:
+        job = self._job
+        mask = job.masks.get(camera)
+        return ImageToGrid(
+            job.cameras[key],
+            job.grid,
+            job.pole,
+            antialias=job.antialias,
+            excluded=None if mask is None else read_mask(mask, job.crop),
+        )
+
+
+@lru_cache(maxsize=2)
+def _map_table(nside: int, order: str, grid: HealpixGrid) -> MapToGrid:
+    return MapToGrid(HealpixMap(nside, order), grid)
+
+
+class SampleConverter:
+    """Converts samples; holds the open arrays of one process."""
+
+    def __init__(self, job: SamplingJob) -> None:
+        self._job = job
+        self._sample = Sampler(job)
+        self._writer = SampleWriter(job.partial, ["image", *job.tasks, "valid"])
+        self._rows = {key: row for row, key in enumerate(job.cameras)}
+        self._seen: set[str] = set()
+
+    def __call__(self, index: int) -> tuple[int, dict[str, Any]]:
+        """Write all rows of a sample.
+
+        Returns:
+            The index and the sample's facts: statistics and source files, as JSON values.
+
+        Raises:
+            ValueError: If a source file is wrong; the message names it.
+        """
+        sample = self._sample(index)
+        key = self._job.camera_keys[index]
+        if key not in self._seen:
+            # Every worker that meets a camera writes the same row. It is there before the first of
+            # the camera's samples is recorded as finished.
+            self._writer.write(self._rows[key], {"valid": sample.valid})
+            self._seen.add(key)
+        self._writer.write(index, sample.values)
+        return index, sample.facts

@@ -18,6 +18,7 @@ swept.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -29,7 +30,15 @@ import numpy as np
 
 from healswin.data.store import FORMAT, FORMAT_VERSION, chunk_path, partial_path
 
-_ZSTD_LEVEL = 3
+ZSTD_LEVEL = 3
+
+# Names of the arrays' axes, which xarray and others go by.
+DIMENSIONS = {
+    "image": ("sample", "pixel", "channel"),
+    "semantic": ("sample", "pixel"),
+    "depth": ("sample", "pixel"),
+    "valid": ("camera", "pixel"),
+}
 
 
 class PreparedSetWriter:
@@ -95,8 +104,11 @@ class PreparedSetWriter:
             facts: JSON values that `finish`'s caller needs of it.
         """
         line = json.dumps({"index": index, **facts}, allow_nan=False)
-        self._record.write(line.encode() + b"\n")
-        self._record.flush()
+        data = line.encode() + b"\n"
+        # Not buffered: on a full disk nothing is left to be written when the file is closed, and
+        # what is torn is dropped by the next run.
+        if self._record.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._record.name)
         os.fsync(self._record.fileno())
         self.finished[index] = json.loads(line)
 
@@ -201,14 +213,14 @@ class PreparedSetWriter:
                 shape=shape,
                 chunks=(1, *shape[1:]),
                 dtype=dtype,
-                compressors=zarr.codecs.ZstdCodec(level=_ZSTD_LEVEL, checksum=True),
+                compressors=zarr.codecs.ZstdCodec(level=ZSTD_LEVEL, checksum=True),
+                dimension_names=DIMENSIONS[name],
             )
 
     def _read_record(self) -> None:
-        self._record = (self._work / "finished.jsonl").open("a+b")
-        self._record.seek(0)
+        path = self._work / "finished.jsonl"
         whole = 0
-        for line in self._record:
+        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
             if not line.endswith(b"\n"):
                 break
             whole += len(line)
@@ -219,6 +231,7 @@ class PreparedSetWriter:
                 if name != "valid"
             ):
                 self.finished[facts["index"]] = facts
+        self._record = path.open("ab", buffering=0)
         self._record.truncate(whole)
 
 
@@ -253,6 +266,12 @@ class SampleWriter:
                 )
             array[row] = value
             sync(chunk_path(self._partial, name, row, array.ndim))
+
+
+def begun_plan(out: Path) -> dict[str, Any] | None:
+    """The plan of the unfinished set that is being built for OUT, None if none was begun."""
+    plan_file = partial_path(out) / ".work" / "plan.json"
+    return json.loads(plan_file.read_text(encoding="utf-8")) if plan_file.is_file() else None
 
 
 def plan_differences(begun: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -56,9 +56,9 @@ def test_inspect_of_something_else(tmp_path, capsys):
     assert "holds no zarr.json: a prepared data set is needed" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_is_code_1(source, tmp_path, capsys):
+def test_a_place_that_cannot_be_written_is_code_2(source, tmp_path, capsys):
     (tmp_path / "file").write_text("not a folder")
-    assert main(["convert", str(source), str(tmp_path / "file/set"), "--nside", "4"]) == 1
+    assert main(["convert", str(source), str(tmp_path / "file/set"), "--nside", "4"]) == 2
     assert "healswin-prep: error:" in capsys.readouterr().err
 
 

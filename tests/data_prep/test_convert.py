@@ -9,8 +9,8 @@ import pytest
 from synwoodscape_folder import tiny_camera, tree_bytes, write_synwoodscape
 
 from data_prep.classes import SYNWOODSCAPE_CLASSES
+from data_prep.conversion import Conversion
 from data_prep.convert import convert
-from data_prep.plan import Conversion
 from healswin.data import PreparedSet
 from healswin.grid import HealpixGrid
 from healswin.resample import ImageToGrid

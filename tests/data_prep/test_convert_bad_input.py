@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from synwoodscape_folder import tiny_camera, tree_bytes, write_synwoodscape
 
+from data_prep.conversion import Conversion
 from data_prep.convert import convert
-from data_prep.plan import Conversion
 from healswin.data import PreparedSet
 
 
@@ -21,9 +22,9 @@ def source(tmp_path):
 def refused(source, match, early=True, **arguments):
     """The conversion fails with a message; `early` means before anything was written."""
     out = source.parent / "out"
-    conversion = Conversion(source, **{"nside": 4, "tasks": ("semantic", "depth"), **arguments})
+    arguments = {"nside": 4, "tasks": ("semantic", "depth"), **arguments}
     with pytest.raises(ValueError, match=match):
-        convert(conversion, out, progress=False)
+        convert(Conversion(source, **arguments), out, progress=False)
     with pytest.raises(ValueError, match=r"not finished|does not exist"):
         PreparedSet.open(out)
     assert (source.parent / "out.partial").exists() != early
@@ -163,9 +164,13 @@ def test_name_without_camera(source):
         ({"pole": "south"}, "pole='south'"),
         ({"invalid": "zero"}, "invalid='zero'"),
         ({"limit": 0}, "limit=0"),
+        ({"crop": "red"}, "crop='red' must be four numbers or 'green'"),
+        ({"crop": (0, -1, 0, 0)}, r"crop=\(0, -1, 0, 0\) must be four numbers"),
+        ({"crop": (40, 0, 24, 0)}, "nothing is left of the 64 x 48 pixels of camera 'FV'"),
+        ({"own_vehicle": Path("nowhere")}, "own_vehicle=.*nowhere is no folder"),
         ({"cameras": ("XX",)}, r"camera='XX' is none of the source's cameras \['FV'\]"),
         ({"split": "train:1.2"}, "share of 'train' must be above 0"),
-        ({"limit": 1}, r"1 scene\(s\) cannot be split into train, val"),
+        ({"limit": 1, "split": "train:0.8"}, r"1 scene\(s\) cannot be split into train, val"),
     ],
 )
 def test_wrong_arguments(source, arguments, match):
@@ -182,6 +187,53 @@ def test_base_pixels_that_the_camera_does_not_see(source):
 def test_no_workers(source, tmp_path):
     with pytest.raises(ValueError, match="workers=0 must be at least 1"):
         convert(Conversion(source), tmp_path / "out", workers=0)
+
+
+def test_no_permission_to_read(source, monkeypatch):
+    """Tests may run as root, whom no permission stops: the system's answer is put in its place."""
+    file = source / "rgb_images/00002_FV.png"
+    working = Path.open
+
+    def forbidden(self, *arguments, **keywords):
+        if self == file:
+            raise PermissionError(13, "Permission denied", str(self))
+        return working(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    refused(source, "00002_FV.png may not be read: no permission")
+
+
+def test_no_permission_to_write(source, tmp_path, monkeypatch):
+    def full_of_guards(self, *arguments, **keywords):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", full_of_guards)
+    with pytest.raises(ValueError, match=r"out.partial.* may not be written: no permission"):
+        convert(Conversion(source, nside=4), tmp_path / "out", progress=False)
+
+
+def test_a_place_below_a_file(source, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ValueError, match=r"file/out cannot be made: .*file is a file"):
+        convert(Conversion(source, nside=4), tmp_path / "file/out", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("image", "match"),
+    [
+        (np.zeros((40, 64), np.uint8), "FV.png is 64 x 40 pixels"),
+        (np.zeros((48, 64, 3), np.uint8), "FV.png is 8-bit RGB, 8-bit grey is needed"),
+    ],
+)
+def test_masks_of_another_kind(source, tmp_path, image, match):
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks/FV.png"), image)
+    refused(source, match, own_vehicle=tmp_path / "masks")
+
+
+def test_masks_of_no_camera(source, tmp_path):
+    (tmp_path / "masks").mkdir()
+    refused(source, r"holds no mask CAMERA.png of .*\['FV'\]", own_vehicle=tmp_path / "masks")
 
 
 @pytest.mark.parametrize("out", ["source/set", "source", "."])

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from synwoodscape_folder import tree_bytes, write_synwoodscape
 
+from data_prep.conversion import Conversion
 from data_prep.convert import convert
-from data_prep.plan import Conversion
 from healswin.data import PreparedSet
 
 REPOSITORY = Path(__file__).parents[2]
