@@ -11,8 +11,8 @@ the building needs, and goes when the set has its name:
   the disk after the sample's chunks were. A line that a kill tore is dropped, its sample is made
   again.
 
-Chunks that were written but not recorded are written again with the same bytes; Zarr renames each
-chunk into its place, so that none is ever half there, and temporary files that a kill left are
+Chunks that were written but not recorded are written again with the same bytes; each chunk is
+renamed into its place, so that none is ever half there, and temporary files that a kill left are
 swept.
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 
 from healswin.data.store import FORMAT, FORMAT_VERSION, chunk_path, partial_path
 
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 1
 
 # Names of the arrays' axes, which xarray and others go by.
 DIMENSIONS = {
@@ -195,6 +195,7 @@ class PreparedSetWriter:
         if not plan_file.exists():
             self._make_empty_arrays()
             _write_atomically(plan_file, json.dumps(plan).encode())
+            sync(plan_file.parent)
         _sweep(self.partial)
         self._read_record()
 
@@ -238,18 +239,24 @@ class PreparedSetWriter:
 class SampleWriter:
     """Writes the chunks of single samples into a set being built; one in every worker.
 
+    A chunk is encoded and renamed into its place here, not by Zarr, to the same bytes
+    (`tests/healswin_data/test_writer.py`): Zarr hands every array to another thread and back, which
+    takes as long again as the encoding.
+
     Args:
         partial: `PreparedSetWriter.partial`.
         names: The arrays.
     """
 
     def __init__(self, partial: Path, names: list[str]) -> None:
-        import zarr
+        from numcodecs import Zstd
 
         self._partial = partial
-        # Zarr leaves out chunks that equal the fill value unless it is told to write them.
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            self._arrays = {name: zarr.open_array(partial / name, mode="r+") for name in names}
+        self._codec = Zstd(level=ZSTD_LEVEL, checksum=True)
+        self._rows: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+        for name in names:
+            metadata = json.loads((partial / name / "zarr.json").read_text(encoding="utf-8"))
+            self._rows[name] = tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"])
 
     def write(self, row: int, values: dict[str, np.ndarray]) -> None:
         """Write one row of each array given and flush it to the disk.
@@ -258,14 +265,17 @@ class SampleWriter:
             ValueError: If a value's shape or dtype is not that of its array's rows.
         """
         for name, value in values.items():
-            array = self._arrays[name]
-            if value.shape != array.shape[1:] or value.dtype != array.dtype:
+            shape, dtype = self._rows[name]
+            if value.shape != shape or value.dtype != dtype:
                 raise ValueError(
                     f"{name} of sample {row} is {value.dtype} {value.shape}, the set's rows are "
-                    f"{array.dtype} {array.shape[1:]}"
+                    f"{dtype} {shape}"
                 )
-            array[row] = value
-            sync(chunk_path(self._partial, name, row, array.ndim))
+            # Zarr's codec "bytes" with its default order: little endian.
+            data = np.ascontiguousarray(value, dtype=dtype.newbyteorder("<"))
+            path = chunk_path(self._partial, name, row, value.ndim + 1)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_atomically(path, self._codec.encode(data), f".{os.getpid()}.partial")
 
 
 def begun_plan(out: Path) -> dict[str, Any] | None:
@@ -322,14 +332,13 @@ def _is_prepared_set(path: Path) -> bool:
     return metadata.get("attributes", {}).get("format") == FORMAT
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
+def _write_atomically(path: Path, data: bytes, suffix: str = ".new") -> None:
+    temporary = path.with_name(path.name + suffix)
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync(path.parent)
 
 
 def _sweep(partial: Path) -> None:
