@@ -1,16 +1,22 @@
-"""What a prepared set holds, as a readable table: ``healswin-prep inspect``."""
+"""What a prepared set holds, as readable tables: ``healswin-prep inspect``."""
 
 from __future__ import annotations
 
 import io
 import json
+import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+import numpy as np
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from healswin.data.store import PreparedSet
+
+# Of what a set may hold thousands of (calibrations, skipped frames), so many are listed.
+_LISTED = 20
 
 
 def describe(data: Path) -> str:
@@ -20,37 +26,100 @@ def describe(data: Path) -> str:
         ValueError: If there is no whole prepared set.
     """
     prepared = PreparedSet.open(data)
-    attributes = prepared.attributes
-    text = io.StringIO()
-    # Fixed width: the table reads the same on a terminal, in a pipe and in a log.
-    console = Console(file=text, width=100, highlight=False, markup=False)
-    console.print(_facts(prepared, attributes))
-    console.print(_arrays(prepared))
-    console.print(_cameras(prepared))
+    tables = [_facts(prepared), _arrays(prepared), _cameras(prepared)]
     if prepared.num_classes:
-        console.print(_classes(prepared))
+        tables.append(class_table(prepared.attributes))
+    if prepared.attributes.get("skipped"):
+        tables.append(_skipped(prepared.attributes["skipped"]))
+    return as_text(*tables)
+
+
+def as_text(*tables: RenderableType) -> str:
+    """Tables as plain text, which reads the same on a terminal, in a pipe and in a log."""
+    text = io.StringIO()
+    console = Console(file=text, width=100, highlight=False, markup=False)
+    for table in tables:
+        console.print(table)
     return text.getvalue().rstrip()
 
 
-def _facts(prepared: PreparedSet, attributes: dict) -> Table:
+def class_table(attributes: dict[str, Any]) -> Table:
+    """The classes with their colours, shares of the training pixels and weights in the loss."""
+    table = Table("id", "class", "colour", "share of the training pixels", "weight")
+    frequencies = attributes["class_frequencies"]
+    rows = zip(
+        attributes["class_names"],
+        attributes["class_colours"],
+        frequencies,
+        attributes.get("class_weights") or [None] * len(frequencies),
+        strict=True,
+    )
+    for number, (name, (red, green, blue), share, weight) in enumerate(rows):
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        stated = "" if weight is None else f"{weight:.4f}"
+        table.add_row(str(number), name, colour, f"{share:.3%}", stated)
+    return table
+
+
+def depth_text(depth: dict[str, Any]) -> str:
+    """The depth statistics in one line."""
+    if not depth["count"]:
+        return "none known"
+    return " ".join(f"{key} {depth[key]:.3f} m" for key in ("min", "max", "mean", "std"))
+
+
+def _facts(prepared: PreparedSet) -> Table:
+    attributes = prepared.attributes
+    conversion = attributes.get("conversion", {})
     table = Table(title=str(prepared.root), show_header=False)
-    faces = ", ".join(str(face) for face in prepared.grid.base_pixels)
-    table.add_row("grid", f"HEALPix nside {prepared.grid.nside}, nested, base pixels {faces}")
-    table.add_row("pixels", f"{prepared.grid.num_pixels}")
+    grid = prepared.grid
+    faces = ", ".join(str(face) for face in grid.base_pixels)
+    table.add_row("grid", f"HEALPix nside {grid.nside}, nested, base pixels {faces}")
+    table.add_row("pixels", f"{grid.num_pixels}, {_pixel_size(grid.nside)} wide")
     table.add_row("pole", prepared.pole)
     table.add_row("samples", str(len(prepared)))
     table.add_row("split", ", ".join(f"{k} {len(v)}" for k, v in prepared.split.items()))
-    table.add_row("image mean", " ".join(f"{value:.4f}" for value in prepared.image_mean))
-    table.add_row("image std", " ".join(f"{value:.4f}" for value in prepared.image_std))
-    depth = attributes.get("depth_statistics")
-    if depth and depth["count"]:
-        table.add_row(
-            "depth without sky",
-            " ".join(f"{key} {depth[key]:.3f} m" for key in ("min", "max", "mean", "std")),
-        )
+    table.add_row("image", _image_kind(prepared))
+    table.add_row("image mean", numbers(prepared.image_mean))
+    table.add_row("image std", numbers(prepared.image_std))
+    if "depth_statistics" in attributes:
+        table.add_row("depth without sky", depth_text(attributes["depth_statistics"]))
+    if prepared.num_classes:
+        table.add_row("class list", str(conversion.get("classes") or "of the source"))
+        void = attributes.get("invalid") == "void"
+        outside = f"0, {prepared.class_names[0]}" if void else "255, ignored"
+        table.add_row("label outside the field", outside)
+    if any(attributes.get("crop") or ()):
+        sides = zip(("left", "top", "right", "bottom"), attributes["crop"], strict=True)
+        table.add_row("cut from the images", ", ".join(f"{side} {n} px" for side, n in sides))
+    if attributes.get("own_vehicle"):
+        table.add_row("own vehicle left out of", ", ".join(attributes["own_vehicle"]))
+    if attributes.get("skipped"):
+        table.add_row("frames skipped", str(len(attributes["skipped"])))
     table.add_row("source", str(prepared.source_root))
-    table.add_row("made by", f"healswin-prep {attributes['tool_version']}")
+    reader = f", reader {conversion['reader']}" if "reader" in conversion else ""
+    table.add_row("made by", f"healswin-prep {attributes['tool_version']}{reader}")
     return table
+
+
+def _pixel_size(nside: int) -> str:
+    """The side of a square of a pixel's area: sqrt(4 pi / (12 nside^2))."""
+    degrees = math.degrees(math.sqrt(math.pi / 3) / nside)
+    return f"{degrees:.2f} degrees" if degrees >= 0.1 else f"{60 * degrees:.2f} arc minutes"
+
+
+def _image_kind(prepared: PreparedSet) -> str:
+    channels, dtype = prepared.num_channels, prepared.image_dtype
+    kind = f"{channels} channel{'s' if channels > 1 else ''}, {dtype}"
+    unit = "mean and std are of value / 255" if dtype == "uint8" else "in the unit of the maps"
+    averaged = prepared.attributes.get("conversion", {}).get("antialias")
+    return f"{kind}, {unit}{', averaged over each pixel' if averaged else ''}"
+
+
+def numbers(values: list[float]) -> str:
+    """Figures of one kind in a line: fixed point where that says enough."""
+    plain = all(value == 0 or 1e-3 <= abs(value) < 1e5 for value in values)
+    return " ".join(f"{value:.4f}" if plain else f"{value:.5g}" for value in values)
 
 
 def _arrays(prepared: PreparedSet) -> Table:
@@ -59,44 +128,48 @@ def _arrays(prepared: PreparedSet) -> Table:
         folder = prepared.root / name
         metadata = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
         shape, dtype = metadata["shape"], metadata["data_type"]
-        width = {"bool": 1, "uint8": 1, "float32": 4, "int64": 8}[dtype]
-        size = width
-        for side in shape:
-            size *= side
+        size = np.dtype(dtype).itemsize * math.prod(shape)
         stored = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         table.add_row(name, dtype, str(tuple(shape)), _size(size), _size(stored))
     return table
 
 
 def _cameras(prepared: PreparedSet) -> Table:
-    table = Table("camera", "model", "image", "samples", "sees of the grid")
+    cameras = prepared.attributes["cameras"]
+    table = Table("camera", "model", "image", "samples", "valid pixels")
     count = Counter(prepared.sample_camera)
-    for key, camera in list(prepared.cameras.items())[:20]:
+    for camera in cameras[:_LISTED]:
+        key, intrinsic = camera["key"], camera["calibration"]["intrinsic"]
         table.add_row(
             key,
-            type(camera).__name__,
-            f"{camera.width} x {camera.height}",
+            intrinsic["model"],
+            _source_size(intrinsic),
             str(count[key]),
             f"{prepared.valid(key).mean():.1%}",
         )
-    if len(prepared.cameras) > 20:
-        table.add_row("...", f"{len(prepared.cameras) - 20} more calibrations", "", "", "")
+    if len(cameras) > _LISTED:
+        table.add_row("...", f"{len(cameras) - _LISTED} more calibrations", "", "", "")
     return table
 
 
-def _classes(prepared: PreparedSet) -> Table:
-    table = Table("id", "class", "colour", "share of the training pixels")
-    rows = zip(
-        prepared.class_names, prepared.class_colours, prepared.class_frequencies, strict=True
-    )
-    for number, (name, (red, green, blue), share) in enumerate(rows):
-        table.add_row(str(number), name, f"#{red:02x}{green:02x}{blue:02x}", f"{share:.3%}")
+def _source_size(intrinsic: dict[str, Any]) -> str:
+    if intrinsic["model"] == "healpix":
+        return f"nside {intrinsic['nside']}, {intrinsic['order']}"
+    return f"{intrinsic['width']:g} x {intrinsic['height']:g}"
+
+
+def _skipped(skipped: list[dict[str, str]]) -> Table:
+    table = Table("skipped", "because")
+    for frame in skipped[:_LISTED]:
+        table.add_row(frame["name"], frame["reason"])
+    if len(skipped) > _LISTED:
+        table.add_row("...", f"{len(skipped) - _LISTED} more frames")
     return table
 
 
-def _size(size: int) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
+def _size(size: float | int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
             return f"{size:.1f} {unit}" if unit != "B" else f"{size} B"
         size /= 1000
-    raise AssertionError("unreachable")
+    return f"{size:.1f} GB"

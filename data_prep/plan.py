@@ -25,10 +25,9 @@ from data_prep.rig import (
 )
 from data_prep.sampling import SamplingJob, file_stamp
 from data_prep.split import parse_split, split_by_scene
-from data_prep.stats import total_classes, total_depth, total_image
+from data_prep.stats import totals
 from healswin.cameras import Camera
 from healswin.data.store import IGNORE_INDEX
-from healswin.data.transforms import class_weights
 from healswin.grid import HealpixGrid
 
 
@@ -141,9 +140,7 @@ class Plan:
         Args:
             finished: What was recorded of each sample, in their order.
         """
-        training = [finished[index] for index in self.split["train"]]
-        mean, std = total_image([facts["image"] for facts in training])
-        attributes: dict[str, Any] = {
+        return {
             "tool_version": healswin.__version__,
             "grid": "healpix",
             "nside": self.grid.nside,
@@ -172,19 +169,9 @@ class Plan:
             "sources": [facts["sources"] for facts in finished],
             "skipped": [{"name": name, "reason": why} for name, why in self.skipped.items()],
             "split": self.split,
-            "image_mean": mean,
-            "image_std": std,
-            "class_frequencies": [],
-            "class_weights": [],
+            **totals([finished[index] for index in self.split["train"]]),
+            "conversion": self.conversion.arguments(),
         }
-        if self.classes is not None:
-            frequencies = total_classes([facts["classes"] for facts in training])
-            attributes["class_frequencies"] = frequencies
-            attributes["class_weights"] = class_weights(frequencies)
-        if "depth" in self.conversion.tasks:
-            attributes["depth_statistics"] = total_depth([facts["depth"] for facts in training])
-        attributes["conversion"] = self.conversion.arguments()
-        return attributes
 
     def _class_attributes(self) -> dict[str, Any]:
         classes = self.classes

@@ -17,7 +17,7 @@ from data_prep.crop import Crop
 from data_prep.readers.base import Frame, Reader
 from data_prep.readers.files import read_bytes
 from data_prep.rig import Geometry, read_mask
-from data_prep.stats import class_counts, depth_sums, image_sums
+from data_prep.stats import sample_sums
 from healswin.data.writer import SampleWriter
 from healswin.grid import HealpixGrid
 from healswin.resample import HealpixMap, ImageToGrid, MapToGrid
@@ -189,23 +189,22 @@ class Sampler:
         table = self._table(key, camera)
         decoded = {kind: job.crop.cut(values) for kind, values in decoded.items()}
         values = {"image": table.bilinear(decoded["image"])}
-        facts["image"] = image_sums(values["image"], table.valid)
         if "semantic" in decoded:
             values["semantic"] = table.labels(decoded["semantic"], job.invalid_label)
-            facts["classes"] = class_counts(values["semantic"], table.valid, len(job.classes.names))
         if "depth" in decoded:
             values["depth"] = table.depth(decoded["depth"])
-            facts["depth"] = depth_sums(values["depth"], table.valid)
-        return Sample(values, table.valid, facts)
+        num_classes = len(job.classes.names) if job.classes else 0
+        sums = sample_sums(values, table.valid, num_classes)
+        return Sample(values, table.valid, {**facts, **sums})
 
     def _from_map(self, source: HealpixMap, image: np.ndarray, facts: dict[str, Any]) -> Sample:
         # Where one of its channels is unknown, a pixel is.
         known = np.isfinite(image).all(axis=1)
         # The table is the same for all maps of one size, whatever their names.
         table = _map_table(source.nside, source.order, self._job.grid)
-        values, valid = table.sample(np.where(known[:, None], image, 0), known)
-        facts["image"] = image_sums(values, valid)
-        return Sample({"image": values}, valid, facts)
+        sampled, valid = table.sample(np.where(known[:, None], image, 0), known)
+        values = {"image": sampled}
+        return Sample(values, valid, {**facts, **sample_sums(values, valid, 0)})
 
     def _make_table(self, key: str, camera: str) -> ImageToGrid:
         job = self._job

@@ -1,30 +1,46 @@
 """Statistics of a prepared set, gathered sample by sample and added up at the end.
 
-What a sample adds is exact (whole numbers; sums of depth in float64), travels as JSON in the record
-of finished samples, and is added in the order of the samples. So neither the number of workers nor
-a killed conversion changes a digit, and no second pass over the data is needed.
+What a sample adds (whole numbers for images of 8 bits, float64 for maps and depth) travels as JSON
+in the record of finished samples without losing a digit, and is added in the order of the samples.
+So neither the number of workers nor a killed conversion changes a digit, and no second pass over
+the data is needed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from healswin.data.transforms import class_weights
+
 
 def image_sums(
-    image: UInt8[np.ndarray, "pixels channels"], valid: Bool[np.ndarray, " pixels"]
+    image: UInt8[np.ndarray, "pixels channels"] | Float32[np.ndarray, "pixels channels"],
+    valid: Bool[np.ndarray, " pixels"],
 ) -> dict[str, Any]:
-    """Count, sums and sums of squares of each channel over the valid pixels."""
-    values = np.arange(256)
-    histograms = [np.bincount(channel[valid], minlength=256) for channel in image.T]
+    """Count, sums and sums of squares of each channel over the valid pixels.
+
+    They are exact for uint8. For float32 the squares are exact in float64 and the sums rounded; the
+    values of valid pixels must be finite. "scale" is the stored value that statistics call 1.
+    """
+    count = int(np.count_nonzero(valid))
+    if image.dtype == np.float32:
+        values = image[valid].astype(np.float64)
+        sums, squares = values.sum(axis=0).tolist(), np.square(values).sum(axis=0).tolist()
+        return {"count": count, "scale": 1, "sum": sums, "sum_squares": squares}
+    # Not OpenCV's own mask: with it, squares of long rows overflow.
+    channels = [channel * valid for channel in cv2.split(image[None])]
     return {
-        "count": int(np.count_nonzero(valid)),
-        "sum": [int(h @ values) for h in histograms],
-        "sum_squares": [int(h @ values**2) for h in histograms],
+        "count": count,
+        "scale": 255,
+        "sum": [round(cv2.norm(channel, cv2.NORM_L1)) for channel in channels],
+        # OpenCV takes the root and squares it: rounding brings the whole number back.
+        "sum_squares": [round(cv2.norm(channel, cv2.NORM_L2SQR)) for channel in channels],
     }
 
 
@@ -49,8 +65,50 @@ def depth_sums(
     }
 
 
+def sample_sums(
+    values: Mapping[str, np.ndarray], valid: Bool[np.ndarray, " pixels"], num_classes: int
+) -> dict[str, Any]:
+    """What one sample adds to the statistics.
+
+    Args:
+        values: Its rows: "image" and, where the set has them, "semantic" and "depth".
+        valid: The pixels that count.
+        num_classes: Number of classes.
+    """
+    sums: dict[str, Any] = {"image": image_sums(values["image"], valid)}
+    if "semantic" in values:
+        sums["classes"] = class_counts(values["semantic"], valid, num_classes)
+    if "depth" in values:
+        sums["depth"] = depth_sums(values["depth"], valid)
+    return sums
+
+
+def totals(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The attributes of a set that say how its training split is distributed.
+
+    Args:
+        samples: `sample_sums` of each sample of the training split, in their order.
+
+    Raises:
+        ValueError: If there is no valid pixel at all.
+    """
+    mean, std = total_image([sums["image"] for sums in samples])
+    frequencies = (
+        total_classes([sums["classes"] for sums in samples]) if "classes" in samples[0] else []
+    )
+    attributes: dict[str, Any] = {
+        "image_mean": mean,
+        "image_std": std,
+        "class_frequencies": frequencies,
+        "class_weights": class_weights(frequencies),
+    }
+    if "depth" in samples[0]:
+        attributes["depth_statistics"] = total_depth([sums["depth"] for sums in samples])
+    return attributes
+
+
 def total_image(sums: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, in units of value / 255.
+    """Mean and standard deviation of each channel: of value / 255 for uint8, of the value else.
 
     Raises:
         ValueError: If there is no valid pixel at all.
@@ -58,13 +116,15 @@ def total_image(sums: Sequence[dict[str, Any]]) -> tuple[list[float], list[float
     count = sum(s["count"] for s in sums)
     if count == 0:
         raise ValueError("no pixel of the training split is valid: does the camera see the grid?")
+    scale = sums[0]["scale"]
     mean, std = [], []
     for channel in range(len(sums[0]["sum"])):
-        # Whole numbers of any size: the difference below loses nothing.
+        # With whole numbers, of any size in Python, the difference below loses nothing; with
+        # others rounding may leave it a little below zero where nothing varies.
         total = sum(s["sum"][channel] for s in sums)
         squares = sum(s["sum_squares"][channel] for s in sums)
-        mean.append(total / count / 255)
-        std.append(math.sqrt(count * squares - total**2) / count / 255)
+        mean.append(total / count / scale)
+        std.append(math.sqrt(max(count * squares - total**2, 0)) / count / scale)
     return mean, std
 
 

@@ -121,10 +121,10 @@ class PredictionFile:
 
     def write(self, index: int, labels: UInt8[np.ndarray, " pixels"]) -> None:
         """Store the prediction of one sample of the prepared set."""
-        array = zarr.open_array(
-            self.partial / "semantic", mode="r+", config={"write_empty_chunks": True}
-        )
-        array[self._rows[index]] = labels
+        # Zarr leaves out chunks that equal the fill value unless it is told to write them, and
+        # `open_array` forgets what it is told.
+        array = zarr.open_array(self.partial / "semantic", mode="r+")
+        array.with_config({"write_empty_chunks": True})[self._rows[index]] = labels
 
     def finish(self) -> None:
         """State what the predictions are and give them their name. Called by one process.

@@ -19,7 +19,7 @@ cropped, name, camera and source files of every sample, the source files that we
 split, and statistics of the training split. Nothing in a set depends on the time, the order or the
 number of workers with which it was made.
 
-Chunks are compressed with zstd at level 3, with a checksum. `python benchmarks/store.py` reads an
+Chunks are compressed with zstd at level 1, with a checksum. `python benchmarks/store.py` reads an
 image with its labels at nside 256 and 8 base pixels (2.10 MB) in 1.5 ms uncompressed, in 3.2 ms at
 level 1 and in 3.0 ms at level 3 (1.04 MB), and in 7.3 ms from a compressed .npz file (0.95 MB);
 2 cores of an Intel Xeon, zarr 3.1.6, 2026-11-21. Half the space is worth 1.5 ms where a training
@@ -261,12 +261,18 @@ class PreparedSet:
 
             self._arrays[name] = zarr.open_array(self.root / name, mode="r")
         array = self._arrays[name]
-        if not chunk_path(self.root, name, row, array.ndim).is_file():
+        chunk = chunk_path(self.root, name, row, array.ndim)
+        if not chunk.is_file():
             raise ValueError(
                 f"{self.root}: chunk {row} of the array {name!r} is missing, the set was copied "
                 "incompletely: copy or convert it again"
             )
-        return np.asarray(array[row])
+        try:
+            return np.asarray(array[row])
+        except (RuntimeError, ValueError) as error:  # what Zarr and its codecs answer to damage
+            raise ValueError(
+                f"{chunk} is damaged ({error}): copy or convert the set again"
+            ) from None
 
 
 def chunk_path(root: Path, name: str, row: int, ndim: int) -> Path:

@@ -1,27 +1,35 @@
 """Pictures as uint8 RGB arrays, and a function that writes them; they know no model.
 
-* `healswin.viz.colour`: class ids to colours, overlays, error maps.
+* `healswin.viz.colour`: class ids to colours, overlays, error maps; scales for real values.
 * `healswin.viz.sphere`: HEALPix values as a ball, a fisheye disc or an all-sky map.
-* `healswin.viz.text`: captions and the colour legend.
+* `healswin.viz.text`: captions, the colour legend and the bar of a scale.
 * `healswin.viz.panel`: whole figures: image, truth and prediction side by side; windows.
+* `healswin.viz.sheet`: contact sheets of a data set.
 * `healswin.viz.png`: writing.
 """
 
-from healswin.viz.colour import colourise, error_map, overlay
+from healswin.viz.colour import ColourScale, colourise, depth_scale, error_map, overlay, value_scale
 from healswin.viz.panel import comparison_panel, windows_figure
 from healswin.viz.png import write_png
+from healswin.viz.sheet import SheetSample, contact_sheet
 from healswin.viz.sphere import azimuthal, mollweide, orthographic
-from healswin.viz.text import legend
+from healswin.viz.text import legend, scale_bar
 
 __all__ = [
+    "ColourScale",
+    "SheetSample",
     "azimuthal",
     "colourise",
     "comparison_panel",
+    "contact_sheet",
+    "depth_scale",
     "error_map",
     "legend",
     "mollweide",
     "orthographic",
     "overlay",
+    "scale_bar",
+    "value_scale",
     "windows_figure",
     "write_png",
 ]

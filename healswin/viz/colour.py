@@ -1,9 +1,12 @@
-"""Class ids to colours: plain, over an image, and right against wrong."""
+"""Values to colours: class ids plain, over an image, right against wrong; depth and real values."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 from numpy.typing import ArrayLike
 
 INK = (32, 34, 40)
@@ -16,6 +19,98 @@ IGNORED = (214, 216, 221)
 """RGB of pixels without a class: light, because the common class maps use dark greys."""
 WRONG = (225, 38, 38)
 """RGB of wrong pixels in an error map."""
+SKY = (206, 228, 246)
+"""RGB of infinite depth."""
+UNKNOWN = (24, 24, 28)
+"""RGB of values that are NaN: darker than any of a scale."""
+
+# Anchors of a scale for values on both sides of zero: blue, almost white, red; evenly spaced.
+_DIVERGING = [
+    *((24, 58, 120), (52, 112, 178), (126, 176, 214), (206, 226, 238)),
+    (246, 245, 242),
+    *((248, 214, 194), (232, 150, 118), (196, 68, 62), (116, 18, 40)),
+]
+
+
+@dataclass(frozen=True)
+class ColourScale:
+    """A colour for every real value; NaN is `UNKNOWN` and +inf is `SKY`.
+
+    Values below ``low`` and above ``high`` have the colours of these.
+
+    Args:
+        low: Value of the first colour.
+        high: Value of the last colour.
+        kind: "depth": logarithmic, bright yellow near by, dark violet far away; "sequential":
+            from dark to bright; "diverging": from blue to red with white halfway.
+
+    Raises:
+        ValueError: If low is not below high, low is not positive for depth, or the kind is
+            unknown.
+    """
+
+    low: float
+    high: float
+    kind: str = "sequential"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("depth", "sequential", "diverging"):
+            raise ValueError(f"kind={self.kind!r} must be depth, sequential or diverging")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"low={self.low} must be below high={self.high}, both finite")
+        if self.kind == "depth" and self.low <= 0:
+            raise ValueError(f"low={self.low} must be positive: the scale of depth is logarithmic")
+
+    def position(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+        """Where values are on the scale, 0 at ``low`` and 1 at ``high``; NaN stays."""
+        values = np.clip(values.astype(np.float64), self.low, self.high)
+        if self.kind == "depth":
+            return np.log(values / self.low) / math.log(self.high / self.low)
+        return (values - self.low) / (self.high - self.low)
+
+    def __call__(self, values: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
+        """The colours of values of any shape."""
+        unknown = np.isnan(values)
+        position = np.where(unknown, 0, self.position(values))
+        picture = scale_colours(self.kind, position)
+        picture[np.isposinf(values)] = SKY
+        picture[unknown] = UNKNOWN
+        return picture
+
+    def ticks(self, count: int = 6) -> list[float]:
+        """About ``count`` round values from low to high, of depth such as 1, 2, 5, 10, 20."""
+        if self.kind == "depth":
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            steps = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+            inside = [value for value in steps if self.low <= value <= self.high]
+            return inside if len(inside) <= count + 1 else inside[:: math.ceil(len(inside) / count)]
+        rough = (self.high - self.low) / count
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = power * min(digit for digit in (1, 2, 5, 10) if digit * power >= rough * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+
+def depth_scale(depth: Float[np.ndarray, " values"]) -> ColourScale:
+    """A scale for depths in metres, from the 1st to the 99th percentile of the finite ones."""
+    finite = depth[np.isfinite(depth) & (depth > 0)]
+    low, high = np.percentile(finite, (1, 99)).tolist() if finite.size else (1.0, 100.0)
+    return ColourScale(low, max(high, 2 * low), "depth")
+
+
+def value_scale(values: Float[np.ndarray, " values"]) -> ColourScale:
+    """A scale for real values, from their 1st to their 99th percentile; NaN is left out.
+
+    Where both are far from zero on either side it is diverging and symmetric about zero.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (1, 99)).tolist() if finite.size else (0.0, 1.0)
+    largest = max(-low, high)
+    if min(-low, high) > 0.2 * largest:
+        return ColourScale(-largest, largest, "diverging")
+    if high - low <= 1e-6 * abs(high):  # all alike: any range around it will do
+        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    return ColourScale(low, high)
 
 
 def colourise(
@@ -127,6 +222,25 @@ def boundaries(
     edge[:, :-1] |= regions[:, :-1] != regions[:, 1:]
     edge[:-1] |= regions[:-1] != regions[1:]
     return edge
+
+
+def scale_colours(kind: str, position: Float[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any 3"]:
+    """The colours at positions in 0..1 of a `ColourScale` of some kind."""
+    return _scale_table(kind)[np.rint(255 * position).astype(np.int64)]
+
+
+def _scale_table(kind: str) -> UInt8[np.ndarray, "256 3"]:
+    if kind == "diverging":
+        anchors = np.array(_DIVERGING, dtype=np.float64)
+        places = np.linspace(0, 1, len(anchors))
+        channels = [np.interp(np.linspace(0, 1, 256), places, channel) for channel in anchors.T]
+        return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    import cv2
+
+    # Perceptually uniform tables of matplotlib (Smith, van der Walt 2015), which OpenCV has.
+    table = cv2.COLORMAP_VIRIDIS if kind == "depth" else cv2.COLORMAP_INFERNO
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], table)[0, :, ::-1]
+    return colours[::-1] if kind == "depth" else colours
 
 
 def _colour_table(colours: ArrayLike) -> UInt8[np.ndarray, "classes 3"]:

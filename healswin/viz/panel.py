@@ -10,17 +10,9 @@ from numpy.typing import ArrayLike
 
 from healswin.grid import HealpixGrid
 from healswin.viz.colour import EMPTY, IGNORED, INK, PAPER, colourise, error_map
+from healswin.viz.layout import CAPTION, GAP, Picture, blank, put, put_text, title_strip
 from healswin.viz.sphere import OUTSIDE, disc_index, draw_lines, orthographic, shrink
-from healswin.viz.text import draw_text, fitting_size, legend, text_width
-
-# Pictures of one figure differ in size: the axes are not compared.
-Picture = UInt8[np.ndarray, "_ _ 3"]
-
-_GAP = 14
-_CAPTION = 30
-_TITLE = 44
-_TEXT = 16.0
-_MUTED = (120, 123, 130)
+from healswin.viz.text import legend
 
 # Colours of neighbouring windows: of like lightness, so that none seems to matter more.
 _WINDOW_COLOURS = np.array(
@@ -125,8 +117,8 @@ def comparison_panel(
         names.append("no label")
         colours.append(IGNORED)
     # Half of the gap is in the legend already: its swatches stand below the pictures' left edge.
-    key = legend(names, colours, width - _GAP)
-    margins = ((_GAP, 0), (_GAP // 2, _GAP - _GAP // 2), (0, 0))
+    key = legend(names, colours, width - GAP)
+    margins = ((GAP, 0), (GAP // 2, GAP - GAP // 2), (0, 0))
     key = np.pad(key, margins, constant_values=PAPER[0])
     return np.concatenate([*_title(title, width), *rows, key])
 
@@ -180,7 +172,7 @@ def windows_figure(
         picture[index == OUTSIDE] = PAPER
         cells.append((caption, shrink(picture, scale)))
     row = _row(cells, size, size)
-    bottom = np.full((_GAP, row.shape[1], 3), PAPER, dtype=np.uint8)
+    bottom = blank(GAP, row.shape[1])
     return np.concatenate([*_title(title, row.shape[1]), row, bottom])
 
 
@@ -234,41 +226,13 @@ def _errors(
 
 def _row(cells: Sequence[tuple[str, Picture | None]], width: int, height: int) -> Picture:
     """Captioned pictures side by side, each in the middle of a place of one size."""
-    row = np.full((_CAPTION + height, _GAP + len(cells) * (width + _GAP), 3), PAPER, dtype=np.uint8)
+    row = blank(CAPTION + height, GAP + len(cells) * (width + GAP))
     for number, (caption, picture) in enumerate(cells):
-        left = _GAP + number * (width + _GAP)
-        size = fitting_size(caption, _TEXT, width)
-        draw_text(row, caption, left + (width - text_width(caption, size)) / 2, _CAPTION / 2, size)
-        if picture is None:
-            place = row[_CAPTION:, left : left + width]
-            place[...] = EMPTY
-            size = fitting_size("source absent", _TEXT, width)
-            middle = left + (width - text_width("source absent", size)) / 2
-            draw_text(row, "source absent", middle, _CAPTION + height / 2, size, colour=_MUTED)
-            continue
-        picture = _fit(picture, width, height)
-        rows, columns = picture.shape[:2]
-        top, left = _CAPTION + (height - rows) // 2, left + (width - columns) // 2
-        row[top : top + rows, left : left + columns] = picture
+        left = GAP + number * (width + GAP)
+        put_text(row, caption, left, CAPTION / 2, width)
+        put(row, picture, left, CAPTION, (width, height))
     return row
 
 
-def _fit(picture: Picture, width: int, height: int) -> Picture:
-    """The picture resized to fit, proportions kept."""
-    import cv2
-
-    factor = min(width / picture.shape[1], height / picture.shape[0])
-    size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
-    if size == picture.shape[1::-1]:
-        return picture
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
-    return cv2.resize(picture, size, interpolation=method)
-
-
 def _title(title: str, width: int) -> list[Picture]:
-    if not title:
-        return []
-    strip = np.full((_TITLE, width, 3), PAPER, dtype=np.uint8)
-    size = fitting_size(title, 20, width - 2 * _GAP, bold=True)
-    draw_text(strip, title, _GAP, _TITLE / 2, size, bold=True)
-    return [strip]
+    return [title_strip(title, width)] if title else []

@@ -117,6 +117,8 @@ def mollweide(
     values: np.ndarray,
     grid: HealpixGrid,
     size: int = 400,
+    centre: ArrayLike = (1.0, 0.0, 0.0),
+    up: ArrayLike = (0.0, 0.0, 1.0),
     inside: bool = False,
     background: ArrayLike = PAPER,
     empty: ArrayLike = EMPTY,
@@ -125,14 +127,16 @@ def mollweide(
 ) -> UInt8[np.ndarray, "size width 3"]:
     """Equal-area picture of the whole sphere, twice as wide as high.
 
-    The north pole is at the top and longitude 0 in the middle; longitude grows to the right, as
-    on maps of the earth, or to the left when the sphere is seen from inside, as on maps of the
-    sky. Formulas: Snyder 1987, Map Projections, USGS Professional Paper 1395, chapter 31.
+    By default the north pole is at the top and longitude 0 in the middle; longitude grows to the
+    right, as on maps of the earth, or to the left when the sphere is seen from inside, as on maps
+    of the sky. Formulas: Snyder 1987, Map Projections, USGS Professional Paper 1395, chapter 31.
 
     Args:
         values: RGB of every grid pixel, uint8 (pixels, 3).
         grid: The grid.
         size: Height of the picture in pixels.
+        centre: Direction in the middle: a vector (x, y, z), or angles (theta, phi) in radians.
+        up: Vector (x, y, z) whose projection perpendicular to ``centre`` is at the top.
         inside: Whether the sphere is seen from inside.
         background: RGB around the map.
         empty: RGB of directions that belong to no base pixel of the grid.
@@ -140,9 +144,10 @@ def mollweide(
         supersample: The picture is drawn so many times larger and averaged down.
 
     Raises:
-        ValueError: If the values do not belong to the grid or the size is not positive.
+        ValueError: If the values do not belong to the grid, the size is not positive, or ``up``
+            is parallel to ``centre``.
     """
-    index = _mollweide_index(grid, size * supersample, inside)
+    index = _mollweide_index(grid, size * supersample, _unit(centre), _triple(up), inside)
     return _draw(values, grid, index, background, empty, 0.0, seams, supersample)
 
 
@@ -207,22 +212,19 @@ def _disc(
 
 
 @lru_cache(maxsize=4)
-def _mollweide_index(grid: HealpixGrid, size: int, inside: bool) -> Int64[np.ndarray, "size width"]:
-    _check_size(size)
+def _mollweide_index(
+    grid: HealpixGrid, size: int, centre: Vector, up: Vector, inside: bool
+) -> Int64[np.ndarray, "size width"]:
+    right, down = _axes(centre, up, inside)
     x, y = np.meshgrid(2 * _pixel_positions(2 * size), -_pixel_positions(size))
     angle = np.arcsin(y)
     latitude = np.arcsin((2 * angle + np.sin(2 * angle)) / np.pi)
     longitude = np.pi * x / (2 * np.cos(angle))
     seen = np.abs(longitude) <= np.pi
-    if inside:
-        longitude = -longitude
-    vectors = np.stack(
-        [
-            np.cos(latitude) * np.cos(longitude),
-            np.cos(latitude) * np.sin(longitude),
-            np.sin(latitude),
-        ],
-        axis=-1,
+    vectors = (
+        (np.cos(latitude) * np.cos(longitude))[..., None] * np.array(centre)
+        + (np.cos(latitude) * np.sin(longitude))[..., None] * right
+        - np.sin(latitude)[..., None] * down
     )
     return _look_up(grid, vectors, seen)
 

@@ -1,4 +1,4 @@
-"""Captions and the colour legend.
+"""Captions, the colour legend of classes and the bar of a scale.
 
 OpenCV draws the text: fonts of its own, so that pictures look alike on machines without fonts.
 Sizes are line heights in pixels.
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import ArrayLike
 
-from healswin.viz.colour import INK, PAPER
+from healswin.viz.colour import INK, PAPER, ColourScale, scale_colours
 
 SMALLEST = 8.0
 """Text below this line height cannot be read."""
@@ -77,6 +77,21 @@ def fitting_size(
     return fitting
 
 
+def shortened(text: str, size: float | int, width: float | int, bold: bool = False) -> str:
+    """The text, or as much of its beginning as fits into the width, and "..."."""
+    if text_width(text, size, bold) <= width:
+        return text
+    # By bisection: long texts are measured a few times only.
+    shortest, longest = 0, len(text)
+    while longest - shortest > 1:
+        middle = (shortest + longest) // 2
+        if text_width(text[:middle] + "...", size, bold) <= width:
+            shortest = middle
+        else:
+            longest = middle
+    return text[:shortest] + "..."
+
+
 def legend(
     names: Sequence[str],
     colours: ArrayLike,
@@ -120,4 +135,52 @@ def legend(
         strip[middle - half : middle + half, left : left + swatch] = INK
         strip[middle - half + 1 : middle + half - 1, left + 1 : left + swatch - 1] = colour
         draw_text(strip, name, left + swatch + gap, middle, size)
+    return strip
+
+
+def scale_bar(
+    scale: ColourScale,
+    caption: str,
+    width: int,
+    swatches: Sequence[tuple[str, Sequence[int]]] = (),
+    size: float | int = 15,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A strip with the colours of a scale, round values below them, and swatches beside them.
+
+    Args:
+        scale: The scale.
+        caption: What is shown and in which unit; stands at the left.
+        width: Width of the strip in pixels.
+        swatches: Name and RGB of colours that are not on the scale, e.g. the sky.
+        size: Line height in pixels.
+
+    Raises:
+        ValueError: If the width is too small.
+    """
+    swatch, gap = round(1.4 * size), round(0.5 * size)
+    beside = sum(swatch + 3 * gap + text_width(name, size) for name, _ in swatches)
+    left = 3 * gap + text_width(caption, size)
+    right = width - beside - 2 * gap
+    if right - left < 10 * size:
+        raise ValueError(f"width={width} is too small for a scale {caption!r} and its swatches")
+    strip = np.full((round(3.4 * size), width, 3), PAPER, dtype=np.uint8)
+    top, bottom = gap, gap + round(0.9 * size)
+    middle = (top + bottom) / 2
+    draw_text(strip, caption, gap, middle, size)
+    strip[top - 1 : bottom + 1, left - 1 : right + 1] = INK
+    positions = (np.arange(right - left) + 0.5) / (right - left)
+    strip[top:bottom, left:right] = scale_colours(scale.kind, positions)
+    for value in scale.ticks():
+        column = round(left + scale.position(np.array([value]))[0] * (right - left - 1))
+        strip[bottom : bottom + gap // 2 + 2, column] = INK
+        text = f"{value:.4g}"
+        room = width - text_width(text, size)  # the last one must not run over the edge
+        place = min(max(column - text_width(text, size) / 2, 0), room)
+        draw_text(strip, text, place, bottom + 1.1 * size, size)
+    left = right + 2 * gap
+    for name, colour in swatches:
+        strip[top - 1 : bottom + 1, left : left + swatch] = INK
+        strip[top:bottom, left + 1 : left + swatch - 1] = colour
+        draw_text(strip, name, left + swatch + gap, middle, size)
+        left += swatch + 3 * gap + text_width(name, size)
     return strip

@@ -45,6 +45,35 @@ def test_totals_are_those_of_all_samples_at_once(count, seed):
     assert (total["count"], total["min"], total["max"]) == (finite.size, finite.min(), finite.max())
 
 
+@given(seed=st.integers(0, 9), offset=st.sampled_from([0.0, 300.0]))
+def test_maps_of_real_values_keep_their_units(seed, offset):
+    random = np.random.default_rng(seed)
+    maps = (offset + random.normal(size=(3, 80, 2)) * (1e-2, 50.0)).astype(np.float32)
+    valid = random.random((3, 80)) < 0.6
+    mean, std = total_image([image_sums(m, v) for m, v in zip(maps, valid, strict=True)])
+    kept = maps[valid].astype(np.float64)
+    np.testing.assert_allclose(mean, kept.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(std, kept.std(0), rtol=1e-6)
+
+
+def test_a_map_that_never_varies_deviates_by_nothing():
+    constant = np.full((7, 1), 0.1, dtype=np.float32)
+    mean, std = total_image([image_sums(constant, np.ones(7, dtype=bool))] * 3)
+    np.testing.assert_allclose(mean, constant[0], rtol=1e-12)
+    np.testing.assert_allclose(std, 0, atol=1e-8)
+
+
+def test_sums_of_images_are_whole_and_exact():
+    images, _, _, valid = some_maps(1)
+    white = np.full((4_000_000, 1), 255, dtype=np.uint8)
+    sums = image_sums(white, np.ones(len(white), dtype=bool))
+    assert (sums["sum"], sums["sum_squares"]) == ([255 * len(white)], [255**2 * len(white)])
+    kept = images[0][valid[0]].astype(np.int64)
+    sums = image_sums(images[0], valid[0])
+    assert sums["sum"] == kept.sum(0).tolist()
+    assert sums["sum_squares"] == (kept**2).sum(0).tolist()
+
+
 def test_a_way_through_json_changes_no_digit():
     images, _, depth, valid = some_maps(3)
     image = [image_sums(i, v) for i, v in zip(images, valid, strict=True)]

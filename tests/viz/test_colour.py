@@ -1,10 +1,27 @@
-"""Colours of labels, overlays and error maps."""
+"""Colours of labels, overlays, error maps and scales."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from healswin.viz import colourise, error_map, overlay
-from healswin.viz.colour import IGNORED, WRONG, blend, boundaries
+from healswin.viz import (
+    ColourScale,
+    colourise,
+    depth_scale,
+    error_map,
+    overlay,
+    value_scale,
+)
+from healswin.viz.colour import (
+    IGNORED,
+    SKY,
+    UNKNOWN,
+    WRONG,
+    blend,
+    boundaries,
+    scale_colours,
+)
 
 COLOURS = [(0, 0, 0), (200, 10, 20), (10, 250, 30)]
 
@@ -89,3 +106,82 @@ def test_boundaries_are_one_pixel_wide():
     regions[:, 3:] = 1
     assert np.flatnonzero(boundaries(regions).any(axis=0)).tolist() == [2]
     assert not boundaries(np.zeros((4, 6), np.int64)).any()
+
+
+@pytest.mark.parametrize("kind", ["depth", "sequential", "diverging"])
+def test_scales_have_their_colours_at_their_ends(kind):
+    scale = ColourScale(2.0, 50.0, kind)
+    values = np.array([[1.0, 2.0, 50.0], [90.0, np.nan, np.inf]], np.float32)
+    picture = scale(values)
+    assert picture.dtype == np.uint8
+    ends = scale_colours(kind, np.array([0.0, 1.0]))
+    assert np.array_equal(picture[0], [ends[0], ends[0], ends[1]])
+    assert np.array_equal(picture[1], [ends[1], UNKNOWN, SKY])
+
+
+@pytest.mark.parametrize("kind", ["depth", "sequential"])
+def test_scales_go_from_dark_to_bright_or_back(kind):
+    luma = scale_colours(kind, np.linspace(0, 1, 50)) @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luma) < 0).all() if kind == "depth" else (np.diff(luma) > 0).all()
+    # What is unknown is told from all that is known.
+    distance = np.abs(scale_colours("depth", np.linspace(0, 1, 50)).astype(int) - UNKNOWN)
+    assert distance.max(axis=1).min() > 30
+
+
+def test_the_middle_of_a_scale():
+    assert ColourScale(1.0, 100.0, "depth").position(np.array([10.0])) == pytest.approx(0.5)
+    assert ColourScale(-2.0, 4.0).position(np.array([1.0])) == pytest.approx(0.5)
+    middle = ColourScale(-3.0, 3.0, "diverging")(np.array([0.0]))
+    assert middle.min() > 235
+
+
+@given(
+    low=st.floats(-1e4, 1e4),
+    width=st.floats(1e-2, 1e6),
+    kind=st.sampled_from(["depth", "sequential"]),
+)
+def test_ticks_are_a_few_increasing_values_on_the_scale(low, width, kind):
+    if kind == "depth":
+        low, width = abs(low) + 1e-2, max(width, 9 * (abs(low) + 1e-2))
+    scale = ColourScale(low, low + width, kind)
+    ticks = scale.ticks()
+    assert 1 <= len(ticks) <= 8
+    assert (np.diff(ticks) > 0).all()
+    positions = scale.position(np.array(ticks))
+    assert positions.min() >= 0
+    assert positions.max() <= 1
+    assert len({f"{tick:.4g}" for tick in ticks}) == len(ticks) or width < 1e-3 * abs(low)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1.0, 1.0), "low=1.0 must be below high=1.0"),
+        ((0.0, np.inf), "both finite"),
+        ((0.0, 1.0, "depth"), "low=0.0 must be positive"),
+        ((0.0, 1.0, "rainbow"), "kind='rainbow'"),
+    ],
+)
+def test_scales_refuse(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ColourScale(*arguments)
+
+
+def test_scale_of_depths():
+    depth = np.geomspace(1, 80, 1001).astype(np.float32)
+    scale = depth_scale(np.concatenate([depth, [np.inf, np.nan, 0]]).astype(np.float32))
+    assert scale.kind == "depth"
+    assert 1 < scale.low < 1.2
+    assert 70 < scale.high < 80
+    for odd in ([], [np.inf, np.nan], [3.0, 3.0], [0.0]):
+        assert depth_scale(np.array(odd, np.float32)).low > 0
+
+
+def test_scale_of_values():
+    values = np.linspace(-3, 2, 1001).astype(np.float32)
+    scale = value_scale(values)
+    assert (scale.kind, scale.low) == ("diverging", -scale.high)
+    assert value_scale(values + 3).kind == "sequential"
+    for odd in ([], [np.nan], [5.0, 5.0], [0.0], [-1e-30]):
+        scale = value_scale(np.array(odd, np.float32))
+        assert scale.low < scale.high

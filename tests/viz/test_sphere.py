@@ -182,6 +182,27 @@ def test_mollweide_is_an_ellipse_with_north_above_and_east_to_the_right():
         assert np.nonzero(where)[1].mean() == pytest.approx(side * size, abs=1.5)
 
 
+@given(st.floats(0.1, math.pi - 0.1), st.floats(-math.pi, math.pi), st.booleans())
+def test_mollweide_has_its_centre_in_the_middle_and_up_above(theta, phi, inside):
+    centre = np.array(
+        [math.sin(theta) * math.cos(phi), math.sin(theta) * math.sin(phi), math.cos(theta)]
+    )
+    above = np.array([0, 0, 1]) - centre[2] * centre
+    side = np.cross(above, centre)  # to the right when seen from outside
+    size = 40
+    places = []
+    for direction in (centre, above, -above, side):
+        values = marked(SPHERE, direction, 0.3)
+        picture = mollweide(values, SPHERE, size, (theta, phi), (0, 0, 1), inside)
+        rows, columns = np.nonzero((picture == MARK).all(axis=-1))
+        places.append((columns.mean() + 0.5, rows.mean() + 0.5))
+    middle, top, bottom, beside = places
+    assert middle == pytest.approx((size, size / 2), abs=1.5)
+    assert top == pytest.approx((size, 0), abs=3)
+    assert bottom == pytest.approx((size, size), abs=3)
+    assert beside == pytest.approx((size * (0.5 if inside else 1.5), size / 2), abs=1.5)
+
+
 def test_mollweide_gives_every_base_pixel_the_same_area():
     face = np.arange(SPHERE.num_pixels) // SPHERE.nside**2
     values = np.repeat(20 * face[:, None], 3, axis=1).astype(np.uint8)

@@ -1,11 +1,13 @@
-"""The colour legend, and text that fits."""
+"""The colour legend, the bar of a scale, and text that fits."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from healswin.viz import legend
-from healswin.viz.colour import INK, PAPER
-from healswin.viz.text import draw_text, fitting_size, text_width
+from healswin.viz import ColourScale, legend, scale_bar
+from healswin.viz.colour import INK, PAPER, SKY, scale_colours
+from healswin.viz.text import draw_text, fitting_size, shortened, text_width
 
 NAMES = ["void", "road", "four-wheeler vehicle", "sky", "person", "pole", "sign"]
 COLOURS = [(40 * k, 255 - 30 * k, (90 * k) % 256) for k in range(len(NAMES))]
@@ -76,3 +78,33 @@ def test_text_stays_in_its_width_and_about_its_middle():
     assert columns.min() >= 18
     assert columns.max() <= 22 + text_width("HEALPix", 16)
     assert abs((rows.min() + rows.max()) / 2 - 20) <= 2
+
+
+@given(st.text("ab WMi_", max_size=60), st.integers(40, 300), st.booleans())
+def test_shortened_text_fits(text, width, bold):
+    short = shortened(text, 16, width, bold)
+    assert text_width(short, 16, bold) <= width
+    if short != text:
+        assert text_width(text, 16, bold) > width
+        assert short.endswith("...")
+        kept = short[:-3]
+        assert text.startswith(kept)
+        # One letter more would be too much.
+        assert text_width(text[: len(kept) + 1] + "...", 16, bold) > width
+
+
+@pytest.mark.parametrize("kind", ["depth", "sequential", "diverging"])
+def test_scale_bar_goes_from_the_first_colour_to_the_last(kind):
+    strip = scale_bar(ColourScale(1.0, 60.0, kind), "m", 500, [("sky", SKY)])
+    assert strip.dtype == np.uint8
+    assert strip.shape[1] == 500
+    first, last = (pixels_of(strip, c) for c in scale_colours(kind, np.array([0.0, 1.0])))
+    assert first[:, 1].min() < 60
+    assert 300 < last[:, 1].max() < pixels_of(strip, SKY)[:, 1].min()
+    ticks = pixels_of(strip[18:26], INK)[:, 1]
+    assert len(np.unique(ticks)) >= 5
+
+
+def test_scale_bar_needs_room():
+    with pytest.raises(ValueError, match="width=150 is too small"):
+        scale_bar(ColourScale(0.0, 1.0), "a long caption", 150, [("sky", SKY)])

@@ -1,0 +1,65 @@
+"""The snippets of docs/data_format.md read sets of every kind, and the page names all there is."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from sky_set import write_sky_set
+
+from healswin.data import PreparedSet
+
+PAGE = Path(__file__).parents[2] / "docs" / "data_format.md"
+
+
+def run_the_page(folder, monkeypatch):
+    """Run all snippets one after the other beside `folder`/set; return what they defined."""
+    monkeypatch.chdir(folder)
+    text = PAGE.read_text(encoding="utf-8")
+    defined: dict = {}
+    for snippet in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(compile(snippet, str(PAGE), "exec"), defined)
+    return defined
+
+
+def test_fisheye_images_are_read_with_zarr_and_xarray_alone(prepared, tmp_path, monkeypatch):
+    made = PreparedSet.open(prepared(16))
+    (tmp_path / "set").symlink_to(made.root)
+    defined = run_the_page(tmp_path, monkeypatch)
+    np.testing.assert_array_equal(defined["image"], made.image(0))
+    np.testing.assert_array_equal(defined["valid"], made.valid(made.sample_camera[0]))
+    np.testing.assert_allclose(defined["directions"], made.grid.vectors(), atol=1e-12)
+    columns, lines = made.cameras["FV"].project(made.grid.vectors()[defined["valid"]]).T
+    np.testing.assert_allclose(defined["columns"][defined["valid"]], columns, atol=1e-9)
+    np.testing.assert_allclose(defined["lines"][defined["valid"]], lines, atol=1e-9)
+    assert defined["training"].sizes["sample"] == len(made.split["train"])
+
+
+def test_maps_of_the_sky_are_read_too(tmp_path, monkeypatch):
+    made = PreparedSet.open(write_sky_set(tmp_path / "set"))
+    defined = run_the_page(tmp_path, monkeypatch)
+    np.testing.assert_array_equal(defined["image"], made.image(0))
+    assert np.isfinite(defined["by_name"]).sum() == made.valid("sky_0").sum()
+
+
+def test_xarray_sees_the_values_as_they_are(prepared):
+    made = PreparedSet.open(prepared(16))
+    data = xarray.open_zarr(made.root, consolidated=False)
+    assert data["image"].dims == ("sample", "pixel", "channel")
+    assert data["valid"].dims == ("camera", "pixel")
+    for name, read in (("image", made.image), ("semantic", made.semantic), ("depth", made.depth)):
+        # Zeros stay zeros: no fill value stands for what is missing.
+        assert data[name].dtype == read(1).dtype
+        np.testing.assert_array_equal(data[name][1], read(1))
+
+
+@pytest.mark.parametrize("kind", ["street", "sky"])
+def test_the_page_names_every_attribute_and_array(prepared, tmp_path, kind):
+    root = prepared(16) if kind == "street" else write_sky_set(tmp_path / "set")
+    text = PAGE.read_text(encoding="utf-8")
+    attributes = json.loads((root / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    arrays = [path.name for path in root.iterdir() if path.is_dir()]
+    for name in [*attributes, *arrays]:
+        assert f"`{name}`" in text, name
