@@ -18,7 +18,7 @@ from data_prep.dry_run import summary
 from data_prep.plan import Plan, make_plan
 from data_prep.progress import progress_bar
 from data_prep.sampling import ContentCheck
-from data_prep.workers import run_all
+from data_prep.workers import run_all, run_in_threads
 from healswin.data.store import PreparedSet
 from healswin.data.writer import PreparedSetWriter, begun_plan, plan_differences
 
@@ -158,7 +158,7 @@ def _checked(
     failures: dict[str, str] = {}
     what = "checking files" if skip else "checking labels"
     with progress_bar(len(indices), 0, progress, what) as advance:
-        for index, reason in run_all(check, indices, min(workers, len(indices))):
+        for index, reason in run_in_threads(check, indices, workers):
             if reason:
                 failures[plan.frames[index].name] = reason
             advance()

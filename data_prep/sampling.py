@@ -92,11 +92,7 @@ class ContentCheck:
     kinds: tuple[str, ...]
     skip: bool
 
-    def __call__(self) -> Callable[[int], tuple[int, str]]:
-        """The function that checks a sample; nothing is to be opened in a worker."""
-        return self.check
-
-    def check(self, index: int) -> tuple[int, str]:
+    def __call__(self, index: int) -> tuple[int, str]:
         """Decode the files of a sample.
 
         Returns:
