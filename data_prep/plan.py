@@ -142,9 +142,7 @@ class Plan:
         """
         return {
             "tool_version": healswin.__version__,
-            "grid": "healpix",
-            "nside": self.grid.nside,
-            "base_pixels": list(self.grid.base_pixels),
+            **self.grid.to_dict(),
             "order": "nested",
             "pole": self.conversion.pole,
             "up": self.up,

@@ -32,8 +32,7 @@ DEFAULT_RUN = "runs/healswin"
 
 # Argument of the data module -> argument of the task.
 LINKS = {
-    "nside": "nside",
-    "base_pixels": "base_pixels",
+    "grid": "grid",
     "in_chans": "in_chans",
     "class_names": "class_names",
     "class_weights": "balanced_weights",

@@ -164,7 +164,7 @@ def test_print_config_states_shared_things_once(prepared, capsys):
     printed = capsys.readouterr().out
     assert "class_path: healswin.models.HealSwin" in printed
     assert "nside" not in printed
-    assert "base_pixels" not in printed
+    assert "grid:" not in printed
 
 
 def test_the_data_set_must_be_named(capsys):

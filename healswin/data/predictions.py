@@ -18,7 +18,7 @@ import zarr
 from jaxtyping import UInt8
 
 from healswin.data.store import PreparedSet, chunk_path, partial_path
-from healswin.grid import HealpixGrid
+from healswin.grid import grid_from_dict
 
 FORMAT = "healswin-predictions"
 FORMAT_VERSION = 1
@@ -38,7 +38,7 @@ class PredictionSet:
     def __init__(self, root: Path, attributes: dict[str, Any]) -> None:
         self.root = root
         self.attributes = attributes
-        self.grid = HealpixGrid(attributes["nside"], tuple(attributes["base_pixels"]))
+        self.grid = grid_from_dict(attributes)
         self.sample_names: list[str] = attributes["sample_names"]
         self.class_names: list[str] = attributes["class_names"]
 
@@ -147,8 +147,7 @@ class PredictionFile:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "prepared_set": str(prepared.root),
-            "nside": prepared.grid.nside,
-            "base_pixels": list(prepared.grid.base_pixels),
+            **prepared.grid.to_dict(),
             "order": "nested",
             "pole": prepared.pole,
             "class_names": self._class_names,

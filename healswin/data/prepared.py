@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,8 +152,7 @@ class PreparedDataModule(LightningDataModule):
 
     Attributes:
         prepared: The set.
-        nside: Pixels along one side of a base pixel.
-        base_pixels: The base pixels in use.
+        grid: The pixels of the maps as plain values, see `healswin.grid.grid_from_dict`.
         pole: What the grid's north pole is.
         up: Unit vector (x, y, z) of the map that points up in the world.
         normalisation: Of the images: the set's own, or that of the checkpoint in use.
@@ -204,8 +204,7 @@ class PreparedDataModule(LightningDataModule):
         self.seed = seed
         self.predict_split = predict_split
         self.source = source
-        self.nside: int = self.prepared.grid.nside
-        self.base_pixels: list[int] = list(self.prepared.grid.base_pixels)
+        self.grid: dict[str, Any] = self.prepared.grid.to_dict()
         self.in_chans: int = self.prepared.num_channels
         self.pole: str = self.prepared.pole
         self.up: tuple[float, float, float] = self.prepared.up

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import zarr
 
     from healswin.cameras import Camera
-    from healswin.grid import HealpixGrid
+    from healswin.grid import Grid
 
 FORMAT = "healswin-prepared"
 FORMAT_VERSION = 1
@@ -106,11 +106,11 @@ class PreparedSet:
         return len(self.sample_names)
 
     @cached_property
-    def grid(self) -> HealpixGrid:
+    def grid(self) -> Grid:
         """The pixels of all maps."""
-        from healswin.grid import HealpixGrid
+        from healswin.grid import grid_from_dict
 
-        return HealpixGrid(self.attributes["nside"], tuple(self.attributes["base_pixels"]))
+        return grid_from_dict(self.attributes)
 
     @property
     def pole(self) -> str:

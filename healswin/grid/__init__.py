@@ -30,13 +30,18 @@ in exactly one. A grid of some base pixels leaves quadrants out, and nothing els
 `neighbours` are the eight pixels around a pixel. `turn_classes` says which windows or discs are
 quarter turns of each other, so that what depends on their geometry is computed once. healpy does
 the index arithmetic, here and nowhere else, and only at construction.
+
+Two other grids serve the baselines: `EquiangularGrid` those that transform on the sphere,
+`ImageGrid` those that see images. A `Grid` is any of the three.
 """
 
 from healswin.grid.discs import Discs, discs
+from healswin.grid.equiangular import EquiangularGrid
 from healswin.grid.harmonics import band_limited_map
 from healswin.grid.healpix import HealpixGrid, holds
 from healswin.grid.image import ImageGrid
 from healswin.grid.neighbours import CORNERS, EDGES, neighbours
+from healswin.grid.plain import Grid, grid_from_dict
 from healswin.grid.shifts import SHIFTS, WindowShift, window_shift
 from healswin.grid.symmetries import PixelSymmetry, pixel_symmetries
 from healswin.grid.turns import turn_classes
@@ -47,12 +52,15 @@ __all__ = [
     "EDGES",
     "SHIFTS",
     "Discs",
+    "EquiangularGrid",
+    "Grid",
     "HealpixGrid",
     "ImageGrid",
     "PixelSymmetry",
     "WindowShift",
     "band_limited_map",
     "discs",
+    "grid_from_dict",
     "holds",
     "neighbours",
     "pixel_symmetries",

@@ -6,6 +6,7 @@ import itertools
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import healpy as hp
 import numpy as np
@@ -45,6 +46,11 @@ class HealpixGrid:
         return len(self.base_pixels) * self.nside**2
 
     @property
+    def shape(self) -> tuple[int]:
+        """(num_pixels,): the pixels are one axis."""
+        return (self.num_pixels,)
+
+    @property
     def is_full_sphere(self) -> bool:
         """Whether all 12 base pixels belong to the grid."""
         return len(self.base_pixels) == 12
@@ -58,6 +64,10 @@ class HealpixGrid:
     def pixel_spacing(self) -> float:
         """Side of a square of one pixel's area in radians: sqrt(pi / 3) / nside."""
         return float(np.sqrt(np.pi / 3) / self.nside)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The grid as plain values, as they stand in the attributes of a prepared set."""
+        return {"grid": "healpix", "nside": self.nside, "base_pixels": list(self.base_pixels)}
 
     def coarsened(self, factor: int) -> HealpixGrid:
         """The same base pixels with nside divided by ``factor``.

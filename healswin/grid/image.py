@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class ImageGrid:
     def num_pixels(self) -> int:
         """Number of pixels of the image."""
         return self.height * self.width
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return (self.height, self.width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The grid as plain values, as they stand in the attributes of a prepared set."""
+        return {"grid": "image", "height": self.height, "width": self.width}
 
     def coarsened(self, factor: int) -> ImageGrid:
         """The image whose pixels are squares of ``factor`` x ``factor`` pixels of this one.

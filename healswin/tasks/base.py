@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-# A network class, or any callable: (nside, base_pixels, in_chans, channels of the output).
-NetworkFactory = Callable[[int, Sequence[int], int, int], nn.Module]
+from healswin.grid import grid_from_dict
+
+# A network class, or any callable. Its first two arguments are the fields of its grid (nside and
+# base_pixels, bandwidth and sampling, or height and width), then channels of input and output.
+NetworkFactory = Callable[[int, Any, int, int], nn.Module]
 OptimizerFactory = Callable[[Iterable], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
@@ -24,10 +28,9 @@ class Task(LightningModule):
     Hyperparameters in checkpoints are plain values, so that they load with ``weights_only=True``.
 
     Args:
-        network: Makes the network from nside, base pixels, channels in and channels out.
-        nside: Of the maps.
-        base_pixels: Faces that the maps cover.
-        pole: What the grid's north pole is, "camera" or "vehicle".
+        network: Makes the network from the two fields of the grid, channels in and channels out.
+        grid: The pixels of the maps as plain values, see `healswin.grid.grid_from_dict`.
+        pole: What the grid's north pole is, see `healswin.cameras.pole_rotation`.
         in_chans: Channels of the input.
         out_chans: Channels of the output.
         optimizer: Makes the optimizer from the parameters.
@@ -37,8 +40,7 @@ class Task(LightningModule):
     def __init__(
         self,
         network: NetworkFactory,
-        nside: int,
-        base_pixels: Sequence[int],
+        grid: dict[str, Any],
         pole: str,
         in_chans: int,
         out_chans: int,
@@ -46,16 +48,20 @@ class Task(LightningModule):
         lr_scheduler: SchedulerFactory | None,
     ) -> None:
         super().__init__()
-        self.nside = nside
-        self.base_pixels = list(base_pixels)
+        self.grid = grid_from_dict(grid)
         self.pole = pole
         self.optimizer_factory = optimizer
         self.scheduler_factory = lr_scheduler
-        self.network = network(nside, list(base_pixels), in_chans, out_chans)
+        self.network = network(*dataclasses.astuple(self.grid), in_chans, out_chans)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """The network's output for (batch, channels, pixels)."""
-        return self.network(image)
+        """The network's output for (batch, channels, pixels).
+
+        A network on a grid of rows and columns sees them. Its answer for every pixel comes back as
+        (batch, out_chans, pixels), its answer for the whole map as it is.
+        """
+        answer = self.network(image.unflatten(-1, self.grid.shape))
+        return answer.flatten(2) if answer.ndim > 2 else answer
 
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer over all parameters and, if there is one, its schedule.
@@ -103,7 +109,7 @@ class Task(LightningModule):
 
     def _identity(self) -> dict[str, Any]:
         """What data must have in common with a checkpoint, as plain values."""
-        return {"nside": self.nside, "base_pixels": self.base_pixels, "pole": self.pole}
+        return {**self.grid.to_dict(), "pole": self.pole}
 
 
 def check_same_data(checkpoint: Mapping[str, Any], data: Mapping[str, Any]) -> None:

@@ -76,7 +76,10 @@ class SegmentationReport(Callback):
         if trainer.is_global_zero:
             remove_pictures(self._folder / "report")
         trainer.strategy.barrier("report")
-        self._scores = {name: pl_module.new_scores().to(pl_module.device) for name in columns}
+        self._scores = {
+            name: pl_module.new_scores(name.startswith("sphere")).to(pl_module.device)
+            for name in columns
+        }
 
     def on_test_batch_end(
         self,
@@ -92,7 +95,8 @@ class SegmentationReport(Callback):
         self._counted += len(labels)
         for row, index in enumerate(outputs["sample"].tolist()):
             if self._prior is not None:
-                self._scores["sphere_prior"].update(self._prior_on_device, batch["semantic"][row])
+                scores = self._scores["sphere_prior"]
+                pl_module.count(scores, self._prior_on_device, batch["semantic"][row])
             if self._in_image:
                 truth = trainer.datamodule.image_truth(index)
                 self._count_image(index, "image", labels[row], truth)
@@ -125,8 +129,7 @@ class SegmentationReport(Callback):
             "task": "segmentation",
             "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
             "data": str(data.prepared.root),
-            "nside": data.nside,
-            "base_pixels": data.base_pixels,
+            **data.grid,
             "samples": samples,
             "images": "measured" if self._in_image else "source images absent",
             "results": results,
@@ -169,14 +172,13 @@ class SegmentationReport(Callback):
             if self._in_image
             else "The source images are absent, so nothing was measured in the image."
         )
-        faces = " ".join(map(str, summary["base_pixels"]))
         return (
             f"# Test report\n\n"
             f"{summary['samples']} of {len(self._indices)} test samples of `{summary['data']}`, "
-            f"nside {summary['nside']}, base pixels {faces}; checkpoint "
+            f"on the grid {self._view.data.prepared.grid}; checkpoint "
             f"`{summary['checkpoint']}`.\n\n{table}\n\n"
             "IoU over all of them together; means over the classes that occur. *sphere*: on the "
-            f"HEALPix pixels. {image} *prior*: predicts at each pixel its most frequent training "
+            f"grid's pixels. {image} *prior*: predicts at each pixel its most frequent training "
             f"class, without looking at the image. {gain}\n\n{pictures}\n"
         )
 

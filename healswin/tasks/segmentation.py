@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from healswin.grid import EquiangularGrid
 from healswin.metrics import SegmentationScores
 from healswin.models import HealSwin
 from healswin.tasks.base import NetworkFactory, OptimizerFactory, SchedulerFactory, Task
@@ -22,8 +23,8 @@ class SegmentationTask(Task):
 
     Args:
         network: The network's class, with the arguments that the data do not decide.
-        nside: Of the maps; linked from the data.
-        base_pixels: Faces that the maps cover; linked from the data.
+        grid: The pixels of the maps as plain values (`healswin.grid.grid_from_dict`); linked from
+            the data. Where their areas differ the scores count pixels by area.
         in_chans: Channels of the images; linked from the data.
         class_names: One for each class; linked from the data. A class named "void" counts in the
             loss and is left out of ``miou_without_void``.
@@ -31,7 +32,7 @@ class SegmentationTask(Task):
         class_weights: "balanced" takes the data's weights, "none" counts all classes equally, and
             a list gives one weight for each class.
         ignore_index: Label of pixels without truth; linked from the data.
-        pole: What the grid's north pole is, "camera" or "vehicle"; linked from the data.
+        pole: What the grid's north pole is; linked from the data.
         optimizer: Makes the optimizer from the parameters.
         lr_scheduler: Makes a learning rate schedule from the optimizer, stepped every epoch.
 
@@ -41,8 +42,7 @@ class SegmentationTask(Task):
 
     def __init__(
         self,
-        nside: int,
-        base_pixels: Sequence[int],
+        grid: dict[str, Any],
         in_chans: int,
         class_names: Sequence[str],
         balanced_weights: Sequence[float] | None = None,
@@ -58,9 +58,7 @@ class SegmentationTask(Task):
                 "class_names is empty: the data set holds no classes, so there is nothing to "
                 "segment; convert it with --tasks semantic and --classes"
             )
-        super().__init__(
-            network, nside, base_pixels, pole, in_chans, len(class_names), optimizer, lr_scheduler
-        )
+        super().__init__(network, grid, pole, in_chans, len(class_names), optimizer, lr_scheduler)
         self.keep_plain_hyperparameters()
         self.class_names = list(class_names)
         self.ignore_index = ignore_index
@@ -70,17 +68,34 @@ class SegmentationTask(Task):
             _weights(class_weights, balanced_weights, self.class_names),
             persistent=False,
         )
+        unlike = isinstance(self.grid, EquiangularGrid)
+        self.register_buffer(
+            "areas", torch.from_numpy(self.grid.areas()) if unlike else None, persistent=False
+        )
         self.val_scores = self.new_scores()
         self.test_scores = self.new_scores()
         # Lightning's own mean over processes is not weighted by how many samples each had.
         self.val_loss = MeanMetric()
         self.test_loss = MeanMetric()
 
-    def new_scores(self) -> SegmentationScores:
-        """An empty metric for the classes of this task."""
+    def new_scores(self, on_grid: bool = True) -> SegmentationScores:
+        """An empty metric for the classes of this task.
+
+        Args:
+            on_grid: For the grid's pixels, which `count` counts by their area, or for those of an
+                image, which all count alike.
+        """
         return SegmentationScores(
-            len(self.class_names), self.class_names, self.ignore_index, self.void_index
+            len(self.class_names),
+            self.class_names,
+            self.ignore_index,
+            self.void_index,
+            weighted=on_grid and self.areas is not None,
         )
+
+    def count(self, scores: SegmentationScores, prediction: Tensor, target: Tensor) -> None:
+        """Add pixels of the grid, (..., pixels) each, to a metric of `new_scores`."""
+        scores.update(prediction, target, self.areas)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""
@@ -129,7 +144,7 @@ class SegmentationTask(Task):
         logits = self(batch["image"])
         mean_loss.update(self._loss(logits, batch), weight=len(logits))
         prediction = logits.argmax(dim=1)
-        scores.update(prediction, batch["semantic"])
+        self.count(scores, prediction, batch["semantic"])
         return {"sample": batch["sample"], "prediction": prediction}
 
     def _log_scores(self, scores: SegmentationScores, loss: MeanMetric, part: str) -> None:

@@ -11,6 +11,7 @@ from data_prep.classes import SYNWOODSCAPE_CLASSES
 from data_prep.conversion import Conversion
 from data_prep.convert import convert
 from healswin.data import PreparedDataModule, PreparedSet
+from healswin.grid import HealpixGrid
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,7 @@ def test_training_pixels_are_normalised(root):
 
 def test_what_a_model_needs_to_know(root):
     data = PreparedDataModule(root)
-    assert data.nside == 8
-    assert data.base_pixels == list(range(8))
+    assert data.grid == HealpixGrid(8, range(8)).to_dict()
     assert data.in_chans == 3
     assert data.num_classes == 12
     assert data.class_names[4] == "road"

@@ -30,6 +30,7 @@ def attributes():
     ]
     return {
         "nside": 4,
+        "grid": "healpix",
         "base_pixels": list(range(8)),
         "pole": "camera",
         "up": [0.0, -1.0, 0.0],

@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 
+from healswin.grid import EquiangularGrid, HealpixGrid, ImageGrid
 from healswin.models import HealSwin
 from healswin.tasks import SegmentationTask
 from healswin.tasks.base import check_same_data
@@ -13,7 +14,8 @@ tiny = partial(HealSwin, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_si
 
 
 def make(**arguments):
-    settings = {"nside": 16, "base_pixels": range(8), "in_chans": 3, "class_names": NAMES}
+    grid = HealpixGrid(16, range(8)).to_dict()
+    settings = {"grid": grid, "in_chans": 3, "class_names": NAMES}
     torch.manual_seed(0)
     return SegmentationTask(**{**settings, "network": tiny, **arguments})
 
@@ -88,7 +90,7 @@ def test_schedules_are_optional():
 
 def test_hyperparameters_are_plain_values():
     hyperparameters = dict(make().hparams)
-    assert hyperparameters["nside"] == 16
+    assert hyperparameters["grid"]["nside"] == 16
     assert not any(callable(value) for value in hyperparameters.values())
 
 
@@ -96,6 +98,7 @@ def test_hyperparameters_are_plain_values():
     ("theirs", "message"),
     [
         ({"nside": 32}, "trained with nside 32, the data have 16"),
+        ({"grid": "soft"}, "trained with grid soft, the data have healpix"),
         ({"base_pixels": [0, 1]}, r"trained with base_pixels \[0, 1\]"),
         ({"class_names": ["void", "car"]}, "trained with class_names"),
         ({"pole": "vehicle"}, "trained with pole vehicle, the data have camera"),
@@ -125,3 +128,51 @@ def test_names_that_one_side_lacks_do_not_count():
     check_same_data({"nside": 4}, {"pole": "camera"})
     with pytest.raises(ValueError, match="nside 4"):
         check_same_data({"nside": 4}, {"nside": 8})
+
+
+class RowsAndColumns(torch.nn.Module):
+    """Scores of every pixel from its own value; refuses anything that is no image of its grid."""
+
+    def __init__(self, first, second, in_chans, num_classes):
+        super().__init__()
+        self.fields = (first, second)
+        self.classes = torch.nn.Conv2d(in_chans, num_classes, 1)
+
+    def forward(self, x):
+        assert x.ndim == 4
+        return self.classes(x)
+
+
+@pytest.mark.parametrize(
+    ("grid", "fields"),
+    [
+        (EquiangularGrid(4, "driscoll-healy"), (4, "driscoll-healy")),
+        (EquiangularGrid(4), (4, "soft")),
+        (ImageGrid(6, 10), (6, 10)),
+    ],
+    ids=str,
+)
+def test_networks_of_rows_and_columns_are_trained_by_the_same_task(grid, fields):
+    task = make(grid=grid.to_dict(), network=RowsAndColumns)
+    assert task.network.fields == fields
+    image = torch.randn(2, 3, grid.num_pixels)
+    assert task(image).shape == (2, 3, grid.num_pixels)
+    rows = image.reshape(2, 3, *grid.shape)
+    assert torch.equal(task(image), task.network(rows).reshape(2, 3, -1))
+
+
+def test_unlike_pixels_count_by_their_area():
+    grid = EquiangularGrid(5)
+    task = make(grid=grid.to_dict(), network=RowsAndColumns)
+    prediction = torch.randint(0, 3, (2, grid.num_pixels))
+    target = torch.randint(0, 3, (2, grid.num_pixels))
+    scores = task.new_scores()
+    task.count(scores, prediction, target)
+    areas = torch.from_numpy(grid.areas()).expand(2, -1)
+    right = (areas * (prediction == target)).sum() / areas.sum()
+    assert scores.compute()["accuracy"] == pytest.approx(right.item(), rel=1e-12)
+    in_image = task.new_scores(on_grid=False)
+    in_image.update(prediction, target)
+    plain = (prediction == target).double().mean()
+    assert in_image.compute()["accuracy"] == pytest.approx(plain.item(), rel=1e-12)
+    assert "areas" not in task.state_dict()
