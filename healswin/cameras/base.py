@@ -96,9 +96,7 @@ class CalibratedCamera:
 
     def valid(self, rays: Float[np.ndarray, "*any 3"]) -> Bool[np.ndarray, "*any"]:
         """Whether each ray is inside the lens's field and meets the image."""
-        u, v = np.moveaxis(self.project(rays), -1, 0)
-        inside = (u >= -0.5) & (u <= self.width - 0.5) & (v >= -0.5) & (v <= self.height - 0.5)
-        return np.asarray(inside)
+        return inside_image(self, self.project(rays))
 
     def rotation(self) -> Float[np.ndarray, "3 3"]:
         """Matrix that turns camera axes into vehicle axes."""
@@ -152,6 +150,13 @@ def pixel_grid(width: int, height: int) -> Float[np.ndarray, "height width 2"]:
     """Coordinates (u, v) of all pixel centres of an image, float64."""
     u, v = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     return np.stack([u, v], axis=-1)
+
+
+def inside_image(camera: Camera, pixels: Float[np.ndarray, "*any 2"]) -> Bool[np.ndarray, "*any"]:
+    """Whether pixel coordinates lie on the image's area; NaN does not."""
+    u, v = pixels[..., 0], pixels[..., 1]
+    inside = (u >= -0.5) & (u <= camera.width - 0.5) & (v >= -0.5) & (v <= camera.height - 0.5)
+    return np.asarray(inside)
 
 
 def quaternion_to_matrix(

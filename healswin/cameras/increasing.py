@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 from numpy.polynomial import Polynomial
-from scipy.optimize import brentq
 
 # The bracket halves when a Newton step leaves it; 100 halvings take the widest bracket in use,
 # [0, 1e8], to the spacing of float64 even if no Newton step were ever accepted.
@@ -73,6 +72,9 @@ def solve_increasing(
 
 def _sign_changes(polynomial: Polynomial, limit: float) -> list[float]:
     """The points of (0, limit) at which a polynomial changes its sign, in ascending order."""
+    # Here, because it takes as long to import as a worker's other modules together.
+    from scipy.optimize import brentq
+
     if polynomial.degree() == 0:
         return []
     edges = [0.0, *_sign_changes(polynomial.deriv(), limit), limit]

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import healpy as hp
 import numpy as np
 from jaxtyping import Bool, Int64
-from scipy.spatial import cKDTree
 
 from healswin.grid.healpix import HealpixGrid
 from healswin.grid.turns import quarter_turned
@@ -112,5 +111,7 @@ def _near(sphere: HealpixGrid, vectors: np.ndarray, radius: float) -> np.ndarray
     widest = np.pi * (angle + hp.max_pixrad(sphere.nside)) ** 2
     most = min(sphere.num_pixels, int(widest / sphere.pixel_area))
     chord = 2 * np.sin(angle / 2) if angle < np.pi else np.inf
+    from scipy.spatial import cKDTree  # here: conversion workers import this module, not discs
+
     _, near = cKDTree(sphere.vectors()).query(vectors, k=most, distance_upper_bound=chord)
     return near

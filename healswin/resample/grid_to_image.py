@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
-from scipy.spatial import cKDTree
 
 from healswin.cameras.base import Camera, pixel_grid, pole_rotation
 from healswin.grid import HealpixGrid
@@ -98,6 +97,8 @@ class GridToImage:
         weights = weights * seen[index]
         lost = weights.sum(axis=-1) == 0
         if lost.any() and seen.any():
+            from scipy.spatial import cKDTree  # here: conversion workers have no use for it
+
             nearest = cKDTree(vectors[seen]).query(directions[lost])[1]
             index[lost, 0], weights[lost, 0] = np.flatnonzero(seen)[nearest], 1.0
         total = weights.sum(axis=-1, keepdims=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 
-from healswin.cameras.base import Camera, pole_rotation
+from healswin.cameras.base import Camera, inside_image, pole_rotation
 from healswin.grid import HealpixGrid
 from healswin.resample.children import IGNORED, lower_median, majority
 from healswin.resample.fill import filled
@@ -288,8 +288,9 @@ def _coordinates(
     excluded: Bool[np.ndarray, "height width"] | None,
 ) -> Float[np.ndarray, "*any 2"]:
     """Where in the image rays in camera axes lie; NaN where not valid."""
-    valid = camera.valid(rays)
-    coordinates = np.where(valid[..., None], camera.project(rays), np.nan)
+    coordinates = camera.project(rays)
+    valid = inside_image(camera, coordinates)
+    coordinates[~valid] = np.nan
     if excluded is not None:
         u, v = _nearest_pixels(camera, coordinates[valid]).T
         valid[valid] = ~excluded[v, u]
