@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except ValueError as error:
         return _stop(str(error), 2)
+    except PermissionError as error:
+        return _stop(f"{error.filename}: no permission", 2)
     except (OSError, RuntimeError) as error:
         return _stop(str(error), 1)
     except KeyboardInterrupt:
@@ -308,7 +310,8 @@ def _with_crop(argv: Sequence[str]) -> list[str]:
     """
     words = list(argv)
     for position, word in reversed(list(enumerate(words))):
-        if word == "--crop" and not _SIDES.fullmatch("".join(words[position + 1 : position + 2])):
+        following = "".join(words[position + 1 : position + 2])
+        if word == "--crop" and not re.fullmatch(r"[\d,]+|green", following):
             words[position] = "--crop=green"
     return words
 

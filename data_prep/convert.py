@@ -61,15 +61,15 @@ def convert(
     source, out = conversion.source.expanduser().resolve(), out.expanduser().resolve()
     if out.is_relative_to(source) or source.is_relative_to(out):
         raise ValueError(f"the prepared set {out} and the source {source} must not hold each other")
-    if (out / "zarr.json").exists() and not overwrite and not dry_run:
+    if (out / "zarr.json").exists() and not overwrite:
         return _whole_already(conversion, out)
     _check_writable(out)
     begun = None if overwrite else begun_plan(out)
     plan = make_plan(conversion, on_error, begun.get("skipped") if begun else None)
+    if begun is None and not (dry_run and on_error == "stop"):
+        plan = _checked(plan, range(len(plan.frames)), on_error, workers, progress)
     if dry_run:
         return summary(plan, out, workers)
-    if begun is None:
-        plan = _checked(plan, range(len(plan.frames)), on_error, workers, progress)
     try:
         converted = _write(plan, out, workers, overwrite, begun is not None, progress)
     except PermissionError as error:
@@ -116,7 +116,9 @@ def _whole_already(conversion: Conversion, out: Path) -> str:
         )
     # Left by a kill in the moment between the set's new name and the end.
     shutil.rmtree(out / ".work", ignore_errors=True)
-    return f"{out} is whole already: {len(made)} samples, nothing to do"
+    skipped = len(made.attributes.get("skipped", ()))
+    without = f" ({skipped} frames were skipped, --overwrite tries them again)" if skipped else ""
+    return f"{out} is whole already: {len(made)} samples, nothing to do{without}"
 
 
 def _write(

@@ -126,7 +126,10 @@ def _arrays(prepared: PreparedSet) -> Table:
     table = Table("array", "dtype", "shape", "bytes", "on disk")
     for name in ("image", *prepared.tasks, "valid"):
         folder = prepared.root / name
-        metadata = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        try:
+            metadata = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{folder / 'zarr.json'} is no JSON file: {error}") from None
         shape, dtype = metadata["shape"], metadata["data_type"]
         size = np.dtype(dtype).itemsize * math.prod(shape)
         stored = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -10,7 +10,7 @@ from numcodecs import Zstd
 
 from data_prep.plan import Plan
 from data_prep.sampling import Sampler
-from healswin.data.writer import ZSTD_LEVEL
+from healswin.data.writer import ZSTD_LEVEL, finished_count
 
 # Samples that are converted in memory to foretell size and time.
 _TRIED = 3
@@ -45,6 +45,9 @@ def summary(plan: Plan, out: Path, workers: int) -> str:
         lines.append(
             "  cut from the images: {} left, {} top, {} right, {} bottom".format(*plan.crop.sides)
         )
+    done = finished_count(out)
+    if done:
+        lines.append(f"{done} samples are finished already and would be kept")
     lines += [f"would skip {name}: {reason}" for name, reason in plan.skipped.items()]
     total = seconds * len(frames) / workers
     lines.append(f"about {_duration(total)} with {workers} worker(s), without the disk's time")

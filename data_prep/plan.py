@@ -17,6 +17,7 @@ from data_prep.readers import READERS, Frame, Reader
 from data_prep.readers.files import read_bytes
 from data_prep.rig import (
     Geometry,
+    check_pose,
     check_view,
     distinct_calibrations,
     find_masks,
@@ -29,6 +30,9 @@ from data_prep.stats import totals
 from healswin.cameras import Camera
 from healswin.data.store import IGNORE_INDEX
 from healswin.grid import HealpixGrid
+
+# Pixels of a sample: nside 4096 on 8 base pixels, for which a table takes some 4 GB.
+_MOST_PIXELS = 2**27
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,12 @@ def make_plan(
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error={on_error!r} must be 'stop' or 'skip'")
     conversion = conversion.settled()
-    HealpixGrid(conversion.nside, conversion.base_pixels)  # refuses what is no grid
+    grid = HealpixGrid(conversion.nside, conversion.base_pixels)
+    if grid.num_pixels > _MOST_PIXELS:
+        raise ValueError(
+            f"nside={grid.nside} with {len(grid.base_pixels)} base pixels has {grid.num_pixels} "
+            f"pixels, at most {_MOST_PIXELS} fit into a sample: choose a smaller nside"
+        )
     if conversion.split is not None:
         parse_split(conversion.split)
     reader = READERS[conversion.reader](conversion.source.expanduser().resolve())
@@ -223,6 +232,7 @@ def make_plan(
         try:
             calibration = reader.calibration(frame)
             reader.check(frame, calibration)
+            check_pose(calibration, conversion.pole, str(reader.root / frame.files["image"]))
         except ValueError as error:
             if on_error == "stop":
                 raise

@@ -52,6 +52,28 @@ def check_view(key: str, camera: Camera, grid: HealpixGrid, pole: str) -> None:
         raise ValueError(f"base_pixels={grid.base_pixels}: camera {key!r} sees none of them")
 
 
+def check_pose(camera: Geometry, pole: str, image: str) -> None:
+    """Refuse a camera whose pose decides the map and is not known.
+
+    Args:
+        camera: The calibration of an image.
+        pole: What the map's pole is.
+        image: The image's file, for the message.
+
+    Raises:
+        ValueError: Naming the image.
+    """
+    if isinstance(camera, HealpixMap) or pole == "camera":
+        return
+    try:
+        camera.rotation()
+    except ValueError as error:
+        raise ValueError(
+            f"{image}: pole={pole!r} needs the camera's pose, and {error}; state it, or use "
+            "--pole camera"
+        ) from None
+
+
 def strips_of(reader: Reader, frames: Sequence[Frame]) -> Crop:
     """The crop that cuts the green strips of the first image of every camera.
 

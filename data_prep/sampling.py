@@ -18,6 +18,8 @@ from data_prep.readers.base import Frame, Reader
 from data_prep.readers.files import read_bytes
 from data_prep.rig import Geometry, read_mask
 from data_prep.stats import sample_sums
+from healswin.cameras import pole_rotation
+from healswin.data.store import IGNORE_INDEX
 from healswin.data.writer import SampleWriter
 from healswin.grid import HealpixGrid
 from healswin.resample import HealpixMap, ImageToGrid, MapToGrid
@@ -182,11 +184,13 @@ class Sampler:
         self, key: str, camera: str, decoded: dict[str, np.ndarray], facts: dict[str, Any]
     ) -> Sample:
         job = self._job
-        table = self._table(key, camera)
+        table, hidden = self._table(key, camera)
         decoded = {kind: job.crop.cut(values) for kind, values in decoded.items()}
         values = {"image": table.bilinear(decoded["image"])}
         if "semantic" in decoded:
             values["semantic"] = table.labels(decoded["semantic"], job.invalid_label)
+            # "void" stands for what the lens does not see, not for what is left out on purpose.
+            values["semantic"][hidden] = IGNORE_INDEX
         if "depth" in decoded:
             values["depth"] = table.depth(decoded["depth"])
         num_classes = len(job.classes.names) if job.classes else 0
@@ -202,16 +206,18 @@ class Sampler:
         values = {"image": sampled}
         return Sample(values, valid, {**facts, **sample_sums(values, valid, 0)})
 
-    def _make_table(self, key: str, camera: str) -> ImageToGrid:
-        job = self._job
-        mask = job.masks.get(camera)
-        return ImageToGrid(
-            job.cameras[key],
-            job.grid,
-            job.pole,
-            antialias=job.antialias,
-            excluded=None if mask is None else read_mask(mask, job.crop),
-        )
+    def _make_table(
+        self, key: str, camera: str
+    ) -> tuple[ImageToGrid, Bool[np.ndarray, " pixels"] | slice]:
+        """The table of a camera, and the pixels in which it sees the own vehicle."""
+        job, calibration = self._job, self._job.cameras[key]
+        if camera not in job.masks:
+            table = ImageToGrid(calibration, job.grid, job.pole, antialias=job.antialias)
+            return table, slice(0)
+        mask = read_mask(job.masks[camera], job.crop)
+        table = ImageToGrid(calibration, job.grid, job.pole, antialias=job.antialias, excluded=mask)
+        seen = calibration.valid(job.grid.vectors() @ pole_rotation(calibration, job.pole).T)
+        return table, seen & ~table.valid
 
 
 @lru_cache(maxsize=2)

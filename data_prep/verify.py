@@ -102,6 +102,16 @@ def _attribute_damages(prepared: PreparedSet) -> Iterator[str]:
     yield from _split_damages(prepared)
     if len(prepared.image_std) != prepared.num_channels:
         yield f"zarr.json: image_mean has {prepared.num_channels} values, image_std another number"
+    for name in ("image_mean", "image_std", "class_frequencies", "class_weights"):
+        if not np.isfinite(np.array(attributes.get(name, []), dtype=np.float64)).all():
+            yield f"zarr.json: {name} holds what is no number: {attributes[name]}"
+    if sum(prepared.class_frequencies) > 1 + 1e-9:
+        yield f"zarr.json: class_frequencies sum to {sum(prepared.class_frequencies)}, above 1"
+    if prepared.num_classes and not attributes.get("class_map"):
+        yield "zarr.json: class_map is missing: which class each id of the source is"
+    for name in ("semantic", "depth"):
+        if name not in prepared.tasks and (prepared.root / name).exists():
+            yield f"zarr.json: there is an array {name!r} that tasks={prepared.tasks} does not name"
     for name in ("class_colours", "class_frequencies", "class_weights"):
         if len(attributes.get(name, prepared.class_names)) != prepared.num_classes:
             yield (
@@ -215,7 +225,10 @@ def _label_damage(
             f"{unknown.size} pixels hold a class that there is not, e.g. {unknown[0]}; there are "
             f"0..{num_classes - 1} and {ignore_index}"
         )
-    return _where(labels[~valid] != outside, f"not {outside} outside `valid`")
+    # The own vehicle's pixels are ignored also where all others that are not valid are void.
+    hidden = labels[~valid]
+    wrong = (hidden != outside) & (hidden != ignore_index)
+    return _where(wrong, f"not {outside} outside `valid`")
 
 
 def _depth_damage(depth: Float32[np.ndarray, " pixels"], valid: Bool[np.ndarray, " pixels"]) -> str:

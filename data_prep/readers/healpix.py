@@ -192,8 +192,9 @@ def _read_fits_header(path: Path) -> _MapHeader:
                 if size < place["datLoc"] + place["datSpan"]:
                     raise ValueError(f"{path} is truncated: the end of its table is missing")
                 return _fits_header(table, str(path))
-        # Where a compressed file ends is not known before it is decompressed: decoding tells.
-        with gzip.open(file) as plain, _map_table(plain, str(path)) as table:
+        # Whether a compressed file is whole is not known before it is decompressed.
+        plain = io.BytesIO(_decompressed(file.read(), str(path)))
+        with _map_table(plain, str(path)) as table:
             return _fits_header(table, str(path))
 
 
@@ -262,10 +263,7 @@ def _channel_columns(table: BinTableHDU) -> list[int]:
 def _fits_values(data: bytes, file: str) -> np.ndarray:
     """The values (channels, pixels) of a FITS file, NaN where it has none."""
     if file.lower().endswith(".gz"):
-        try:
-            data = gzip.decompress(data)
-        except _DAMAGED as error:
-            raise ValueError(f"{file} is truncated or damaged: {error}") from None
+        data = _decompressed(data, file)
     with _map_table(io.BytesIO(data), file) as table:
         header = _fits_header(table, file)
         channels = [_column(table, index) for index in _channel_columns(table)]
@@ -273,6 +271,13 @@ def _fits_values(data: bytes, file: str) -> np.ndarray:
             return np.stack(channels)
         pixels = np.asarray(table.data.field(_pixel_column(table))).reshape(-1)
     return _spread(pixels, channels, 12 * header.nside**2, file)
+
+
+def _decompressed(data: bytes, file: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except _DAMAGED as error:
+        raise ValueError(f"{file} is truncated or damaged: {error}") from None
 
 
 def _column(table: BinTableHDU, index: int) -> np.ndarray:

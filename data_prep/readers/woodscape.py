@@ -81,6 +81,11 @@ class WoodScapeReader(ImageReader):
                 f"{path} calibrates the camera {camera.name!r}, the image {frame.name} is of "
                 f"{frame.camera!r}"
             )
+        if camera.quaternion is None:
+            path = self.root / frame.files["calibration"]
+            raise ValueError(
+                f"{path}: the calibration entry 'quaternion' in 'extrinsic' is missing"
+            )
         return camera
 
     def _files(self, folder: str, suffix: str) -> dict[str, str]:

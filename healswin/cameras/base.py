@@ -9,8 +9,6 @@ from jaxtyping import Bool, Float
 
 POLES = ("camera", "vehicle", "zenith")
 
-# The pose of a camera whose calibration states none: its axes are the vehicle's.
-NO_TURN = (0.0, 0.0, 0.0, 1.0)
 ORIGIN = (0.0, 0.0, 0.0)
 
 # Calibration files round quaternions to a few digits; more than this is another mistake.
@@ -57,7 +55,7 @@ class Camera(Protocol):
         ...
 
     def rotation(self) -> Float[np.ndarray, "3 3"]:
-        """Matrix that turns camera axes into vehicle axes."""
+        """Matrix that turns camera axes into vehicle axes; ValueError where it is not known."""
         ...
 
     def resized(self, width: int, height: int) -> Self:
@@ -82,7 +80,7 @@ class CalibratedCamera:
     width: int
     height: int
     name: str
-    quaternion: tuple[float, float, float, float]
+    quaternion: tuple[float, float, float, float] | None
     translation: tuple[float, float, float]
 
     @property
@@ -99,7 +97,16 @@ class CalibratedCamera:
         return inside_image(self, self.project(rays))
 
     def rotation(self) -> Float[np.ndarray, "3 3"]:
-        """Matrix that turns camera axes into vehicle axes."""
+        """Matrix that turns camera axes into vehicle axes.
+
+        Raises:
+            ValueError: If the calibration states none.
+        """
+        if self.quaternion is None:
+            raise ValueError(
+                f"it is not known how camera {self.name!r} is turned on its vehicle: the "
+                "calibration states no extrinsic quaternion (x, y, z, w)"
+            )
         return quaternion_to_matrix(self.quaternion)
 
     def _check_size_and_pose(self) -> None:
@@ -109,9 +116,10 @@ class CalibratedCamera:
             if not np.isfinite(size) or size != int(size) or size < 1:
                 raise ValueError(f"{name}={size} must be a positive whole number of pixels")
             object.__setattr__(self, name, int(size))
-        object.__setattr__(self, "quaternion", tuple(float(q) for q in self.quaternion))
+        if self.quaternion is not None:
+            object.__setattr__(self, "quaternion", tuple(float(q) for q in self.quaternion))
+            quaternion_to_matrix(self.quaternion)
         object.__setattr__(self, "translation", tuple(float(t) for t in self.translation))
-        quaternion_to_matrix(self.quaternion)
         if len(self.translation) != 3 or not np.isfinite(self.translation).all():
             raise ValueError(
                 f"translation={self.translation} must be three finite numbers, in metres"
@@ -138,7 +146,7 @@ class CalibratedCamera:
         """The calibration as plain JSON values, in the structure of WoodScape's files."""
         return {
             "extrinsic": {
-                "quaternion": list(self.quaternion),
+                **({} if self.quaternion is None else {"quaternion": list(self.quaternion)}),
                 "translation": list(self.translation),
             },
             "intrinsic": intrinsic,

@@ -88,7 +88,7 @@ from healswin.cameras.entries import section
 from healswin.cameras.equirectangular import EquirectangularCamera
 from healswin.cameras.kannala_brandt import KannalaBrandtCamera
 from healswin.cameras.mei_calibration import from_mei
-from healswin.cameras.opencv_calibration import MATRIX_KEYS, from_opencv
+from healswin.cameras.opencv_calibration import DISTORTION_KEYS, MATRIX_KEYS, from_opencv
 from healswin.cameras.pinhole import PinholeCamera
 from healswin.cameras.plain_yaml import read_yaml
 from healswin.cameras.radial_polynomial import RadialPolynomialCamera
@@ -109,12 +109,17 @@ def camera_from_dict(calibration: dict) -> Camera:
 
     Args:
         calibration: The structure of WoodScape's JSON files; ``intrinsic.model`` names the camera
-            model, "radial_poly" if absent.
+            model, "radial_poly" if absent (files of WoodScape).
 
     Raises:
         ValueError: If the model is not known or an entry is missing.
     """
-    model = section(calibration, "intrinsic").get("model", "radial_poly")
+    intrinsic = section(calibration, "intrinsic")
+    if "model" not in intrinsic and {"fx", "columns_per_turn"} & set(intrinsic):
+        raise ValueError(
+            f"the calibration entry 'model' is missing, known are {sorted(CAMERA_MODELS)}"
+        )
+    model = intrinsic.get("model", "radial_poly")
     if not isinstance(model, str) or model not in CAMERA_MODELS:
         raise ValueError(
             f"the camera model {model!r} is not known, known are {sorted(CAMERA_MODELS)}"
@@ -155,7 +160,7 @@ def _camera(calibration: object, size: tuple[int, int] | None) -> Camera:
     if isinstance(calibration, dict):
         if "model_type" in calibration:
             return from_mei(calibration, size)
-        if any(key in calibration for key in MATRIX_KEYS):
+        if any(key in calibration for key in (*MATRIX_KEYS, *DISTORTION_KEYS)):
             return from_opencv(calibration, size)
     intrinsic = section(calibration, "intrinsic")
     if size is not None and "width" not in intrinsic and "height" not in intrinsic:

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from healswin.cameras.base import NO_TURN, ORIGIN
+from healswin.cameras.base import ORIGIN
 
 
 class Pose(NamedTuple):
     """Name and pose of a camera on its vehicle."""
 
     name: str
-    quaternion: tuple[float, ...]
+    quaternion: tuple[float, ...] | None
     translation: tuple[float, ...]
 
 
@@ -70,7 +70,9 @@ def vector(
     return tuple(number({key: value}, key) for value in values)
 
 
-def read_pose(calibration: dict, quaternion: tuple[float, float, float, float] = NO_TURN) -> Pose:
+def read_pose(
+    calibration: dict, quaternion: tuple[float, float, float, float] | None = None
+) -> Pose:
     """Name and the section 'extrinsic', which may be missing.
 
     Args:
@@ -83,7 +85,7 @@ def read_pose(calibration: dict, quaternion: tuple[float, float, float, float] =
     extrinsic = section(calibration, "extrinsic") if "extrinsic" in calibration else {}
     return Pose(
         str(calibration.get("name") or ""),
-        vector(extrinsic, "quaternion", 4, quaternion),
+        vector(extrinsic, "quaternion", 4) if "quaternion" in extrinsic else quaternion,
         vector(extrinsic, "translation", 3, ORIGIN),
     )
 

@@ -110,7 +110,10 @@ class PreparedSet:
         """The pixels of all maps."""
         from healswin.grid import grid_from_dict
 
-        return grid_from_dict(self.attributes)
+        try:
+            return grid_from_dict(self.attributes)
+        except ValueError as error:
+            raise ValueError(f"{self.root / 'zarr.json'}: {error}") from None
 
     @property
     def pole(self) -> str:

@@ -284,6 +284,12 @@ def begun_plan(out: Path) -> dict[str, Any] | None:
     return json.loads(plan_file.read_text(encoding="utf-8")) if plan_file.is_file() else None
 
 
+def finished_count(out: Path) -> int:
+    """Samples of the unfinished set for OUT that are finished; 0 if none was begun."""
+    record = partial_path(out) / ".work" / "finished.jsonl"
+    return record.read_bytes().count(b"\n") if record.is_file() else 0
+
+
 def plan_differences(begun: dict[str, Any], wanted: dict[str, Any]) -> str:
     """In words, what differs between two plans; empty if nothing does.
 

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 
 from torch import nn
 
-from healswin.grid import HealpixGrid, ImageGrid
+from healswin.grid import Grid
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
 
@@ -44,7 +44,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 def create_model(
     name: str,
-    grid: HealpixGrid | ImageGrid,
+    grid: Grid,
     in_chans: int = 3,
     num_classes: int = 10,
     *,
@@ -55,7 +55,8 @@ def create_model(
 
     Args:
         name: One of `list_models`.
-        grid: Grid of the maps: a `HealpixGrid`, or an `ImageGrid` for flat baselines.
+        grid: Grid of the maps: a `HealpixGrid`, an `ImageGrid` for flat baselines, or an
+            `EquiangularGrid` for spherical CNNs.
         in_chans: Channels of the input.
         num_classes: Channels of the output.
         features_only: Only the encoder, which returns a list of maps, one for each stage, or for

@@ -55,6 +55,13 @@ def test_calibration_without_an_entry(source):
     refused(source, "00002_FV.json.*'k3'")
 
 
+def test_calibration_without_a_pose(source):
+    calibration = tiny_camera().to_dict()
+    del calibration["extrinsic"]
+    (source / "calibration/00002_FV.json").write_text(json.dumps(calibration))
+    refused(source, "00002_FV.json: the calibration entry 'quaternion' in 'extrinsic' is missing")
+
+
 def test_calibration_of_another_camera(source):
     (source / "calibration/00002_FV.json").write_text(json.dumps(tiny_camera("RV").to_dict()))
     refused(source, "00002_FV.json calibrates the camera 'RV', the image 00002_FV is of 'FV'")

@@ -1,5 +1,8 @@
 """Every layout through the command: with its defaults, as a user would."""
 
+import dataclasses
+import json
+
 import cv2
 import data_prep_layouts as layouts
 import healpy
@@ -11,6 +14,7 @@ from data_prep.cli import main
 from data_prep.conversion import Conversion
 from data_prep.convert import convert
 from data_prep.readers import READERS
+from data_prep.verify import verify
 from healswin.cameras import EquirectangularCamera
 from healswin.data import PreparedDataModule, PreparedSet
 from healswin.grid import HealpixGrid
@@ -137,6 +141,13 @@ def test_the_own_vehicle_is_not_valid(tmp_path):
     np.testing.assert_array_equal(prepared.image(0)[seen], whole.image(0)[seen])
     assert list(prepared.attributes["own_vehicle"]) == ["FV"]
 
+    void = dataclasses.replace(masked, invalid="void")
+    convert(void, tmp_path / "void", progress=False)
+    labels = PreparedSet.open(tmp_path / "void").semantic(0)
+    assert (labels[hidden & whole.valid("FV")] == 255).all()
+    assert (labels[~whole.valid("FV")] == 0).all()
+    assert "are whole and right" in verify(tmp_path / "void", progress=False)
+
 
 def test_antialiasing_averages(tmp_path):
     """A chequered image is grey on a grid that is much coarser than it."""
@@ -152,3 +163,41 @@ def test_antialiasing_averages(tmp_path):
         prepared = PreparedSet.open(out)
         spread[antialias] = prepared.image(0)[prepared.valid("FV")].std()
     assert spread[True] < spread[False] / 3
+
+
+def test_a_pose_that_is_not_known_is_refused_where_it_matters(tmp_path):
+    source = layouts.write_folder(tmp_path / "source", cameras=())
+    calibration = json.loads((source / "calibration.json").read_text())
+    del calibration["extrinsic"]["quaternion"]
+    (source / "calibration.json").write_text(json.dumps(calibration))
+    conversion = Conversion(source, reader="folder", nside=4)
+    for pole in ("vehicle", "zenith"):
+        with pytest.raises(ValueError, match=rf"0000.png: pole='{pole}' needs the camera's pose"):
+            convert(dataclasses.replace(conversion, pole=pole), tmp_path / "set", progress=False)
+    convert(conversion, tmp_path / "set", progress=False)
+    assert PreparedSet.open(tmp_path / "set").cameras["FV"].quaternion is None
+
+
+def test_a_dry_run_tells_what_would_be_skipped_and_what_is_there(tmp_path):
+    source = layouts.write_woodscape(tmp_path / "source", frames=4)
+    conversion, out = Conversion(source, reader="woodscape", nside=8), tmp_path / "set"
+    image = source / "rgb_images/00001_RV.png"
+    good = image.read_bytes()
+    damaged = bytearray(good)
+    damaged[len(damaged) // 2] ^= 0xFF
+    image.write_bytes(damaged)
+    text = convert(conversion, out, dry_run=True, on_error="skip", progress=False)
+    assert f"would skip 00001_RV: {image} is truncated or damaged" in text
+    assert "would read 3 frames" in text
+    image.write_bytes(good)
+    convert(conversion, out, progress=False)
+    assert "nothing to do" in convert(conversion, out, dry_run=True, progress=False)
+    with pytest.raises(ValueError, match="made with other arguments: nside is 8 there, 4 here"):
+        convert(dataclasses.replace(conversion, nside=4), out, dry_run=True, progress=False)
+
+
+def test_a_grid_that_no_memory_holds_is_refused(tmp_path):
+    source = layouts.write_woodscape(tmp_path / "source", frames=2)
+    conversion = Conversion(source, reader="woodscape", nside=8192)
+    with pytest.raises(ValueError, match="nside=8192 with 8 base pixels has 536870912 pixels"):
+        convert(conversion, tmp_path / "set", progress=False)

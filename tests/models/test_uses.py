@@ -19,7 +19,7 @@ from healswin.grid import HealpixGrid, ImageGrid
 from healswin.layers import FrameBias, RadialBias, TableBias
 from healswin.models import HealSwin, create_model, list_models
 
-MODELS = list_models()
+MODELS = list_models("*swin*")
 # Sizes of one family differ in widths and depths only, see below: one of each will do where a test
 # takes seconds.
 FAMILIES = ["healswin_tiny", "healswin_iso_tiny", "healswin_unet_paper", "swin_unet_paper"]

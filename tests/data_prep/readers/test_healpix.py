@@ -157,9 +157,14 @@ def test_truncated_files(tmp_path, name, keep):
 
 
 def test_damaged_archives(tmp_path):
-    (tmp_path / "a.fits.gz").write_bytes(gzip.compress(b"no map")[:-3] + b"xyz")
+    whole = gzip.compress(b"no map")
+    (tmp_path / "a.fits.gz").write_bytes(whole)
     with pytest.raises(ValueError, match=r"a\.fits\.gz is no whole FITS file"):
         read(tmp_path)
+    for damaged in (whole[:-3] + b"xyz", whole[:-9]):
+        (tmp_path / "a.fits.gz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a\.fits\.gz is truncated or damaged"):
+            read(tmp_path)
 
 
 @pytest.mark.parametrize(
