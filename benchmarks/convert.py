@@ -22,6 +22,7 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # read when numpy is loaded
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -88,11 +89,12 @@ class PlainGather:
         return colours, labels
 
 
-def medians(rounds: int, *works: Work) -> list[float]:
-    """Median seconds of each of several works that take turns."""
+def medians(rounds: int, *works: Work, before: Work = lambda: None) -> list[float]:
+    """Median seconds of each of several works that take turns; ``before`` each, not timed."""
     times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for work, taken in zip(works, times, strict=True):
+            before()
             start = time.perf_counter()
             work()
             taken.append(time.perf_counter() - start)
@@ -163,7 +165,12 @@ def conversion(raw: Path, folder: Path, grid: HealpixGrid, rounds: int) -> tuple
     out = folder / "set"
 
     def convert_with(workers: int) -> None:
-        convert(arguments, out, workers=workers, overwrite=True, progress=False)
+        convert(arguments, out, workers=workers, progress=False)
+
+    def clear() -> None:
+        # What an earlier conversion left to the disk to write must not slow down the next.
+        shutil.rmtree(out, ignore_errors=True)
+        os.sync()
 
     def decode() -> None:
         for image, label in zip(files, labels, strict=True):
@@ -171,7 +178,9 @@ def conversion(raw: Path, folder: Path, grid: HealpixGrid, rounds: int) -> tuple
             cv2.imdecode(np.fromfile(label, np.uint8), cv2.IMREAD_UNCHANGED)
 
     decode()  # all files are in memory before the clock starts
-    one, decoding, two = medians(rounds, lambda: convert_with(1), decode, lambda: convert_with(2))
+    one, decoding, two = medians(
+        rounds, lambda: convert_with(1), decode, lambda: convert_with(2), before=clear
+    )
     count = len(files)
     rates = [f"{count / seconds:.1f} frames/s" for seconds in (one, decoding, two)]
     alone = report(
@@ -241,9 +250,9 @@ def loading(out: Path, folder: Path, rounds: int) -> bool:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scenes", type=int, default=40, help="of four frames each")
+    parser.add_argument("--scenes", type=int, default=320, help="of four frames each")
     parser.add_argument("--distinct", type=int, default=2, help="different scenes among them")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of conversion and loading")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of conversion and loading")
     parser.add_argument("--sampling-rounds", type=int, default=30)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=966)
