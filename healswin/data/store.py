@@ -20,10 +20,10 @@ split, and statistics of the training split. Nothing in a set depends on the tim
 number of workers with which it was made.
 
 Chunks are compressed with zstd at level 1, with a checksum. `python benchmarks/store.py` reads an
-image with its labels at nside 256 and 8 base pixels (2.10 MB) in 1.5 ms uncompressed, in 3.2 ms at
-level 1 and in 3.0 ms at level 3 (1.04 MB), and in 7.3 ms from a compressed .npz file (0.95 MB);
-2 cores of an Intel Xeon, zarr 3.1.6, 2026-11-21. Half the space is worth 1.5 ms where a training
-step takes a hundred times as long.
+image with its labels at nside 256 and 8 base pixels (2.10 MB) in 1.2 ms uncompressed, in 3.3 ms at
+level 1 (1.04 MB, as at level 3), and in 7.8 ms from a compressed .npz file (0.95 MB); 2 cores of
+an AMD EPYC, zarr 3.1.6, 2026-11-21. Half the space is worth 2 ms where a training step takes a
+hundred times as long.
 
 A missing chunk reads as zeros in Zarr. So a set is built under another name
 (`healswin.data.writer`), only a whole one carries the attribute ``complete``, and the reader
