@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 
 POLES = ("camera", "vehicle", "zenith")
 
+# A camera whose axes are the vehicle's, and which sits at its origin.
+NO_TURN = (0.0, 0.0, 0.0, 1.0)
 ORIGIN = (0.0, 0.0, 0.0)
 
 # Calibration files round quaternions to a few digits; more than this is another mistake.

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 from jaxtyping import Float
 
-from healswin.cameras.base import ORIGIN, CalibratedCamera
+from healswin.cameras.base import NO_TURN, ORIGIN, CalibratedCamera
 from healswin.cameras.entries import number, optional_number, read_pose, section
 from healswin.cameras.field import checked_max_theta, farthest_corner
 
@@ -35,7 +35,8 @@ class FocalCamera(CalibratedCamera):
         max_theta: Where the lens's field ends, radians from the optical axis; None: as far as the
             model goes.
         name: Name of the camera on its vehicle.
-        quaternion: (x, y, z, w), turns camera axes into vehicle axes; None: not known.
+        quaternion: (x, y, z, w), turns camera axes into vehicle axes; None: not known, as of
+            calibration files that state none.
         translation: Position of the camera in vehicle axes, metres.
     """
 
@@ -51,7 +52,7 @@ class FocalCamera(CalibratedCamera):
     cy: float
     max_theta: float | None = None
     name: str = ""
-    quaternion: tuple[float, float, float, float] | None = None
+    quaternion: tuple[float, float, float, float] | None = NO_TURN
     translation: tuple[float, float, float] = ORIGIN
 
     def __post_init__(self) -> None:

@@ -40,4 +40,5 @@ def from_mei(calibration: dict, size: tuple[int, int] | None) -> UnifiedCamera:
         p1=number(distortion, "p1"),
         p2=number(distortion, "p2"),
         name=str(calibration.get("camera_name") or ""),
+        quaternion=None,
     )

@@ -58,6 +58,7 @@ def from_opencv(
             k3=k3,
             k4=k4,
             name=name,
+            quaternion=None,
         )
     if len(distortion) < 4 or any(distortion[5:]):
         raise ValueError(
@@ -78,6 +79,7 @@ def from_opencv(
         p2=p2,
         k3=k3,
         name=name,
+        quaternion=None,
     )
 
 

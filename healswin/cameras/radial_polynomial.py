@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from healswin.cameras.angle_polynomial import AnglePolynomial
-from healswin.cameras.base import ORIGIN, CalibratedCamera
+from healswin.cameras.base import NO_TURN, ORIGIN, CalibratedCamera
 from healswin.cameras.entries import number, optional_number, read_pose, section
 from healswin.cameras.field import checked_max_theta, farthest_corner, refuse_turning_back
 
@@ -34,7 +34,8 @@ class RadialPolynomialCamera(CalibratedCamera):
         cy_offset: The same along v.
         aspect_ratio: Height of a pixel's image against its width.
         name: Name of the camera on its vehicle.
-        quaternion: (x, y, z, w), turns camera axes into vehicle axes; None: not known.
+        quaternion: (x, y, z, w), turns camera axes into vehicle axes; None: not known, as of
+            calibration files that state none.
         translation: Position of the camera in vehicle axes, metres.
         max_theta: Where the lens's field ends, radians; None: where rho stops growing, at most
             pi. Beyond it `project` and `unproject` answer NaN.
@@ -51,7 +52,7 @@ class RadialPolynomialCamera(CalibratedCamera):
     cy_offset: float = 0.0
     aspect_ratio: float = 1.0
     name: str = ""
-    quaternion: tuple[float, float, float, float] | None = None
+    quaternion: tuple[float, float, float, float] | None = NO_TURN
     translation: tuple[float, float, float] = ORIGIN
     max_theta: float | None = None
 

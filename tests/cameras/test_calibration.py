@@ -190,6 +190,7 @@ def write(folder, text, name="calibration.yaml"):
 
 def test_opencv_yaml(tmp_path):
     assert read_calibration(write(tmp_path, PINHOLE)) == PinholeCamera(
+        quaternion=None,
         width=640,
         height=480,
         fx=400.0,
@@ -215,6 +216,7 @@ def test_what_opencv_writes_is_read(tmp_path, keys):
     storage.release()
     camera = read_calibration(path, size=(640, 480))
     assert camera == KannalaBrandtCamera(
+        quaternion=None,
         width=640,
         height=480,
         fx=200.25,
@@ -261,6 +263,7 @@ def test_zeros_after_the_fifth_coefficient_do_not_matter(tmp_path):
 def test_the_unified_camera_of_kitti_360(tmp_path):
     camera = read_calibration(write(tmp_path, MEI, "image_02.yaml"))
     assert camera == UnifiedCamera(
+        quaternion=None,
         width=1400,
         height=1400,
         fx=1336.3,
