@@ -72,7 +72,7 @@ def solve_increasing(
 
 def _sign_changes(polynomial: Polynomial, limit: float) -> list[float]:
     """The points of (0, limit) at which a polynomial changes its sign, in ascending order."""
-    # Here, because it takes as long to import as a worker's other modules together.
+    # Here: it takes long to import, and not every process makes a camera.
     from scipy.optimize import brentq
 
     if polynomial.degree() == 0:

@@ -18,7 +18,7 @@ import zarr
 from jaxtyping import UInt8
 
 from healswin.data.store import PreparedSet, chunk_path, partial_path
-from healswin.grid import grid_from_dict
+from healswin.grid import HealpixGrid, grid_from_dict
 
 FORMAT = "healswin-predictions"
 FORMAT_VERSION = 1
@@ -148,7 +148,7 @@ class PredictionFile:
             "format_version": FORMAT_VERSION,
             "prepared_set": str(prepared.root),
             **prepared.grid.to_dict(),
-            "order": "nested",
+            **({"order": "nested"} if isinstance(prepared.grid, HealpixGrid) else {}),
             "pole": prepared.pole,
             "class_names": self._class_names,
             "class_colours": self._class_colours,

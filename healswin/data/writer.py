@@ -241,7 +241,7 @@ class SampleWriter:
 
     A chunk is encoded and renamed into its place here, not by Zarr, to the same bytes
     (`tests/healswin_data/test_writer.py`): Zarr hands every array to another thread and back, which
-    takes as long again as the encoding.
+    costs time for each.
 
     Args:
         partial: `PreparedSetWriter.partial`.

@@ -1,4 +1,4 @@
-"""The two grids of colatitudes and their quadrature weights.
+"""The two grids of colatitudes (`healswin.grid.EquiangularGrid`) and their quadrature weights.
 
 A signal of bandwidth b has 2b x 2b samples on S2 and 2b x 2b x 2b on SO(3), at
 alpha_k = gamma_k = pi k / b and at one of two sets of colatitudes:
@@ -14,13 +14,15 @@ Both integrate products of two signals of bandwidth b exactly.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from healswin.grid import EquiangularGrid
+
 Grid = Literal["soft", "driscoll-healy"]
-GRIDS = ("soft", "driscoll-healy")
+GRIDS = get_args(Grid)
 
 
 def colatitudes(bandwidth: int, grid: Grid = "soft") -> Float[np.ndarray, " beta"]:
@@ -31,14 +33,13 @@ def colatitudes(bandwidth: int, grid: Grid = "soft") -> Float[np.ndarray, " beta
     """
     check_bandwidth("bandwidth", bandwidth)
     check_grid(grid)
-    offset = 0.5 if grid == "soft" else 0.0
-    return np.pi * (np.arange(2 * bandwidth) + offset) / (2 * bandwidth)
+    return EquiangularGrid(bandwidth, grid).colatitudes()
 
 
 def longitudes(bandwidth: int) -> Float[np.ndarray, " alpha"]:
     """alpha_k = gamma_k = pi k / b, radians."""
     check_bandwidth("bandwidth", bandwidth)
-    return np.pi * np.arange(2 * bandwidth) / bandwidth
+    return EquiangularGrid(bandwidth).longitudes()
 
 
 def quadrature_weights(bandwidth: int, grid: Grid = "soft") -> Float[np.ndarray, " beta"]:
