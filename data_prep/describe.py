@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -13,7 +12,9 @@ import numpy as np
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from healswin.data.store import PreparedSet
+from healswin.data.shards import shard_size
+from healswin.data.store import PreparedSet, array_metadata
+from healswin.grid import EquiangularGrid, Grid, HealpixGrid
 
 # Of what a set may hold thousands of (calibrations, skipped frames), so many are listed.
 _LISTED = 20
@@ -29,6 +30,8 @@ def describe(data: Path) -> str:
     tables = [_facts(prepared), _arrays(prepared), _cameras(prepared)]
     if prepared.num_classes:
         tables.append(class_table(prepared.attributes))
+    if prepared.label_names:
+        tables.append(label_table(prepared.attributes))
     if prepared.attributes.get("skipped"):
         tables.append(_skipped(prepared.attributes["skipped"]))
     return as_text(*tables)
@@ -61,6 +64,15 @@ def class_table(attributes: dict[str, Any]) -> Table:
     return table
 
 
+def label_table(attributes: dict[str, Any]) -> Table:
+    """The labels of whole samples with their shares of the training samples."""
+    table = Table("id", "label", "share of the training samples")
+    rows = zip(attributes["label_names"], attributes["label_frequencies"], strict=True)
+    for number, (name, share) in enumerate(rows):
+        table.add_row(str(number), name, f"{share:.3%}")
+    return table
+
+
 def depth_text(depth: dict[str, Any]) -> str:
     """The depth statistics in one line."""
     if not depth["count"]:
@@ -72,10 +84,8 @@ def _facts(prepared: PreparedSet) -> Table:
     attributes = prepared.attributes
     conversion = attributes.get("conversion", {})
     table = Table(title=str(prepared.root), show_header=False)
-    grid = prepared.grid
-    faces = ", ".join(str(face) for face in grid.base_pixels)
-    table.add_row("grid", f"HEALPix nside {grid.nside}, nested, base pixels {faces}")
-    table.add_row("pixels", f"{grid.num_pixels}, {_pixel_size(grid.nside)} wide")
+    table.add_row("grid", _grid_text(prepared.grid))
+    table.add_row("pixels", _pixel_text(prepared.grid))
     table.add_row("pole", prepared.pole)
     table.add_row("samples", str(len(prepared)))
     table.add_row("split", ", ".join(f"{k} {len(v)}" for k, v in prepared.split.items()))
@@ -102,9 +112,28 @@ def _facts(prepared: PreparedSet) -> Table:
     return table
 
 
-def _pixel_size(nside: int) -> str:
-    """The side of a square of a pixel's area: sqrt(4 pi / (12 nside^2))."""
-    degrees = math.degrees(math.sqrt(math.pi / 3) / nside)
+def _grid_text(grid: Grid) -> str:
+    if isinstance(grid, HealpixGrid):
+        faces = ", ".join(str(face) for face in grid.base_pixels)
+        return f"HEALPix nside {grid.nside}, nested, base pixels {faces}"
+    rows, columns = grid.shape
+    if isinstance(grid, EquiangularGrid):
+        kind = f"equiangular, {grid.sampling}, bandwidth {grid.bandwidth}"
+        return f"{kind}: {rows} rings of {columns} points"
+    return f"flat image, {rows} rows of {columns} pixels"
+
+
+def _pixel_text(grid: Grid) -> str:
+    """Number and size; of HEALPix sqrt(4 pi / (12 nside^2)), the side of a square of the area."""
+    if isinstance(grid, HealpixGrid):
+        return f"{grid.num_pixels}, {_angle(math.sqrt(math.pi / 3) / grid.nside)} wide"
+    if isinstance(grid, EquiangularGrid):
+        return f"{grid.num_pixels}, {_angle(math.pi / (2 * grid.bandwidth))} from ring to ring"
+    return str(grid.num_pixels)
+
+
+def _angle(radians: float) -> str:
+    degrees = math.degrees(radians)
     return f"{degrees:.2f} degrees" if degrees >= 0.1 else f"{60 * degrees:.2f} arc minutes"
 
 
@@ -123,17 +152,15 @@ def numbers(values: list[float]) -> str:
 
 
 def _arrays(prepared: PreparedSet) -> Table:
-    table = Table("array", "dtype", "shape", "bytes", "on disk")
+    table = Table("array", "dtype", "shape", "rows a file", "bytes", "on disk")
     for name in ("image", *prepared.tasks, "valid"):
         folder = prepared.root / name
-        try:
-            metadata = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{folder / 'zarr.json'} is no JSON file: {error}") from None
+        metadata = array_metadata(prepared.root, name)
         shape, dtype = metadata["shape"], metadata["data_type"]
         size = np.dtype(dtype).itemsize * math.prod(shape)
         stored = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        table.add_row(name, dtype, str(tuple(shape)), _size(size), _size(stored))
+        rows = str(shard_size(metadata) or 1)
+        table.add_row(name, dtype, str(tuple(shape)), rows, _size(size), _size(stored))
     return table
 
 
@@ -142,11 +169,13 @@ def _cameras(prepared: PreparedSet) -> Table:
     table = Table("camera", "model", "image", "samples", "valid pixels")
     count = Counter(prepared.sample_camera)
     for camera in cameras[:_LISTED]:
-        key, intrinsic = camera["key"], camera["calibration"]["intrinsic"]
+        key, calibration = camera["key"], camera["calibration"]
+        # Samples that no camera took have a field of view and nothing else.
+        intrinsic = None if calibration is None else calibration["intrinsic"]
         table.add_row(
             key,
-            intrinsic["model"],
-            _source_size(intrinsic),
+            "none" if intrinsic is None else intrinsic["model"],
+            "" if intrinsic is None else _source_size(intrinsic),
             str(count[key]),
             f"{prepared.valid(key).mean():.1%}",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from jaxtyping import UInt8
 
 from healswin.data.sources import source_image
 from healswin.data.store import PreparedSet
+from healswin.data.views import view_of
+from healswin.grid import HealpixGrid, ImageGrid
 from healswin.viz import (
     SheetSample,
     colourise,
@@ -48,7 +49,9 @@ def preview(data: Path, out: Path, samples: int = 4, names: Sequence[str] = ()) 
     """Draw some samples of a prepared set: source image, image on the sphere, labels and depth.
 
     What no camera sees is light grey. In the middle of every picture is the direction in which the
-    camera looks: the pole, or with the zenith's pole its horizontal direction.
+    camera looks, or what was projected onto the sphere (`healswin.data.views`). The label of a
+    whole sample stands beside its name. Of an equiangular grid the points are shown row by row as
+    well.
 
     Args:
         data: A whole prepared set.
@@ -61,11 +64,14 @@ def preview(data: Path, out: Path, samples: int = 4, names: Sequence[str] = ()) 
 
     Raises:
         ValueError: If there is no whole prepared set, a name is unknown, `samples` is not positive,
-            `out` is no .png, or a source file is not the one that was converted.
+            `out` is no .png, a source file is not the one that was converted, or the set holds
+            flat images.
     """
     if out.suffix.lower() != ".png":
         raise ValueError(f"{out} must end in .png: the contact sheet is a PNG file")
     prepared = PreparedSet.open(data)
+    if isinstance(prepared.grid, ImageGrid):
+        raise ValueError(f"{data} holds flat images, {prepared.grid}: there is no sphere to draw")
     chosen = _chosen(prepared, samples, names)
     columns = _image_columns(prepared, chosen)
     if "semantic" in prepared.tasks:
@@ -77,7 +83,6 @@ def preview(data: Path, out: Path, samples: int = 4, names: Sequence[str] = ()) 
         [_sheet_sample(prepared, index, columns) for index in chosen],
         [column.caption for column in columns],
         title=_title(prepared),
-        up=prepared.up,
     )
     # Legends have a margin of their own, the half of the gap between pictures.
     width, half = sheet.shape[1], GAP // 2
@@ -108,9 +113,13 @@ def _chosen(prepared: PreparedSet, samples: int, names: Sequence[str]) -> list[i
 
 
 def _title(prepared: PreparedSet) -> str:
-    faces = len(prepared.grid.base_pixels)
-    domain = "full sphere" if faces == 12 else f"{faces} base pixels"
-    return f"{prepared.root.name}: {len(prepared)} samples, nside {prepared.grid.nside}, {domain}"
+    grid = prepared.grid
+    if isinstance(grid, HealpixGrid):
+        faces = len(grid.base_pixels)
+        pixels = f"nside {grid.nside}, {'full sphere' if faces == 12 else f'{faces} base pixels'}"
+    else:
+        pixels = f"{grid.sampling} grid of bandwidth {grid.bandwidth}"
+    return f"{prepared.root.name}: {len(prepared)} samples, {pixels}"
 
 
 def _sheet_sample(prepared: PreparedSet, index: int, columns: Iterable[_Column]) -> SheetSample:
@@ -120,27 +129,24 @@ def _sheet_sample(prepared: PreparedSet, index: int, columns: Iterable[_Column])
     notes = [part for part, indices in prepared.split.items() if index in indices]
     if key in prepared.cameras:  # the others are maps, which have a calibration each
         notes.insert(0, f"camera {key}" if source is not None else f"camera {key}, source absent")
-    notes.append(f"{valid.mean():.0%} of the grid is valid")
+    if "label" in prepared.tasks:
+        notes.insert(0, f"label {prepared.label_names[prepared.label(index)]}")
+    if not valid.all():
+        notes.append(f"{valid.mean():.0%} of the grid is valid")
     views = [np.where(valid[:, None], column.paint(index), np.uint8(EMPTY)) for column in columns]
-    centre = _centre(prepared, key)
-    return SheetSample(prepared.sample_names[index], ", ".join(notes), source, views, centre)
-
-
-def _centre(prepared: PreparedSet, key: str) -> tuple[float, float, float]:
-    """The direction in which a camera looks, or that of a map's longitude 0."""
-    if prepared.pole != "zenith":
-        return 0.0, 0.0, 1.0
-    # The map's axes are those of the vehicle: forward, left, up.
-    camera = prepared.cameras.get(key)
-    x, y, _ = (1.0, 0.0, 0.0) if camera is None else camera.rotation()[:, 2].tolist()
-    # What looks straight up or down has no horizontal direction.
-    return (x, y, 0.0) if math.hypot(x, y) > 0.1 else (1.0, 0.0, 0.0)
+    centre, up = view_of(prepared, index)
+    return SheetSample(prepared.sample_names[index], ", ".join(notes), source, views, centre, up)
 
 
 def _image_columns(prepared: PreparedSet, chosen: Sequence[int]) -> list[_Column]:
-    """Colour images as they are, each channel of other maps on a scale of its own."""
-    if prepared.image(chosen[0]).dtype == np.uint8 and prepared.num_channels == 3:
-        return [_Column("Image on the sphere", prepared.image)]
+    """Colour and grey images as they are, each channel of other maps on a scale of its own."""
+    if prepared.image_dtype == "uint8" and prepared.num_channels in (1, 3):
+        return [
+            _Column(
+                "Image on the sphere",
+                lambda index: np.broadcast_to(prepared.image(index), (prepared.grid.num_pixels, 3)),
+            )
+        ]
     several = prepared.num_channels > 1
     shown = range(min(prepared.num_channels, _CHANNELS))
     return [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
-from data_prep.describe import as_text, class_table, depth_text, numbers
+from data_prep.describe import as_text, class_table, depth_text, label_table, numbers
 from data_prep.progress import progress_bar
 from data_prep.stats import sample_sums, totals
 from healswin.data.store import PreparedSet
@@ -44,6 +46,8 @@ def statistics(data: Path, progress: bool = True) -> str:
 
 def _training_statistics(prepared: PreparedSet, progress: bool) -> dict[str, Any]:
     training = prepared.split["train"]
+    # The samples of a camera, of which there may be tens of thousands, share their field of view.
+    valid_of = lru_cache(maxsize=16)(prepared.valid)
     samples = []
     with progress_bar(len(training), 0, progress, "statistics") as advance:
         for index in training:
@@ -52,10 +56,12 @@ def _training_statistics(prepared: PreparedSet, progress: bool) -> dict[str, Any
                 values["semantic"] = prepared.semantic(index)
             if "depth" in prepared.tasks:
                 values["depth"] = prepared.depth(index)
-            valid = prepared.valid(prepared.sample_camera[index])
+            if "label" in prepared.tasks:
+                values["label"] = np.int64(prepared.label(index))
+            valid = valid_of(prepared.sample_camera[index])
             samples.append(sample_sums(values, valid, prepared.num_classes))
             advance()
-    return totals(samples)
+    return totals(samples, len(prepared.label_names))
 
 
 def _store(root: Path, attributes: dict[str, Any]) -> None:
@@ -76,4 +82,9 @@ def _tables(prepared: PreparedSet, attributes: dict[str, Any]) -> list[Table]:
         depth = attributes["depth_statistics"]
         facts.add_row("depth without sky", depth_text(depth))
         facts.add_row("pixels with depth", str(depth["count"]))
-    return [facts, class_table(attributes)] if prepared.num_classes else [facts]
+    tables = [facts]
+    if prepared.num_classes:
+        tables.append(class_table(attributes))
+    if prepared.label_names:
+        tables.append(label_table(attributes))
+    return tables

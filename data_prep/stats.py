@@ -76,7 +76,7 @@ def sample_sums(
     """What one sample adds to the statistics.
 
     Args:
-        values: Its rows: "image" and, where the set has them, "semantic" and "depth".
+        values: Its rows: "image" and, where the set has them, "semantic", "depth" and "label".
         valid: The pixels that count.
         num_classes: Number of classes.
     """
@@ -85,14 +85,17 @@ def sample_sums(
         sums["classes"] = class_counts(values["semantic"], valid, num_classes)
     if "depth" in values:
         sums["depth"] = depth_sums(values["depth"], valid)
+    if "label" in values:
+        sums["label"] = int(values["label"])
     return sums
 
 
-def totals(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def totals(samples: Sequence[Mapping[str, Any]], num_labels: int = 0) -> dict[str, Any]:
     """The attributes of a set that say how its training split is distributed.
 
     Args:
         samples: `sample_sums` of each sample of the training split, in their order.
+        num_labels: Number of labels that a whole sample may have, 0 in a set without them.
 
     Raises:
         ValueError: If there is no valid pixel at all.
@@ -109,6 +112,9 @@ def totals(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     if "depth" in samples[0]:
         attributes["depth_statistics"] = total_depth([sums["depth"] for sums in samples])
+    if num_labels:
+        counts = np.bincount([sums["label"] for sums in samples], minlength=num_labels)
+        attributes["label_frequencies"] = (counts / len(samples)).tolist()
     return attributes
 
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
 
 from data_prep.progress import progress_bar
-from healswin.data.store import PreparedSet, chunk_path
+from healswin.data.shards import ShardedRows, is_sharded, shard_size
+from healswin.data.store import ChunkRows, PreparedSet, open_rows
+from healswin.grid import HealpixGrid
 
 # So many damages are told; the rest is counted.
 _TOLD = 5
 
 _ATTRIBUTES = (
-    *("nside", "base_pixels", "order", "pole", "up", "tasks", "ignore_index", "cameras"),
+    *("grid", "pole", "up", "tasks", "ignore_index", "cameras"),
     *("sample_names", "sample_camera", "source_root", "sources", "split"),
     *("image_mean", "image_std", "class_names", "class_colours", "class_frequencies"),
 )
@@ -50,20 +53,23 @@ def verify(data: Path, progress: bool = True) -> str:
     _refuse(prepared, list(_layout_damages(prepared)))
     cameras = [camera["key"] for camera in prepared.attributes["cameras"]]
     chunks = len(cameras) + len(arrays) * len(prepared)
+    rows = {name: open_rows(prepared.root, name) for name in (*arrays, "valid")}
+    # Tens of thousands of samples may share a field of view.
+    valid_of = lru_cache(maxsize=16)(prepared.valid)
     with progress_bar(chunks, 0, progress, "verifying") as advance:
         damages = []
         for row in range(len(cameras)):
-            _, damage = _read(prepared, "valid", row)
-            damages += _placed(prepared, "valid", row, damage)
+            _, damage = _read(rows["valid"], row)
+            damages += _placed(prepared, "valid", rows["valid"], row, damage)
             advance()
         _refuse(prepared, damages)
         for index, camera in enumerate(prepared.sample_camera):
-            valid = prepared.valid(camera)
+            valid = valid_of(camera)
             for name in arrays:
-                values, damage = _read(prepared, name, index)
+                values, damage = _read(rows[name], index)
                 if values is not None:
                     damage = _damage_of(prepared, name, values, valid)
-                damages += _placed(prepared, name, index, damage)
+                damages += _placed(prepared, name, rows[name], index, damage)
                 advance()
     _refuse(prepared, damages)
     names = ", ".join((*arrays, "valid"))
@@ -87,6 +93,13 @@ def _attribute_damages(prepared: PreparedSet) -> Iterator[str]:
     if missing:
         yield f"zarr.json: the attributes {', '.join(missing)} are missing"
         return
+    try:
+        grid = prepared.grid
+    except ValueError as error:
+        yield f"the grid cannot be read: {error}"
+        return
+    if isinstance(grid, HealpixGrid) and attributes.get("order") != "nested":
+        yield f"zarr.json: order is {attributes.get('order')!r}, pixels are in nested order"
     samples = len(prepared)
     for name in ("sample_camera", "sample_scene", "sources"):
         if len(attributes.get(name, prepared.sample_names)) != samples:
@@ -102,14 +115,26 @@ def _attribute_damages(prepared: PreparedSet) -> Iterator[str]:
     yield from _split_damages(prepared)
     if len(prepared.image_std) != prepared.num_channels:
         yield f"zarr.json: image_mean has {prepared.num_channels} values, image_std another number"
-    for name in ("image_mean", "image_std", "class_frequencies", "class_weights"):
+    for name in (
+        *("image_mean", "image_std", "class_frequencies", "class_weights", "label_frequencies"),
+    ):
         if not np.isfinite(np.array(attributes.get(name, []), dtype=np.float64)).all():
             yield f"zarr.json: {name} holds what is no number: {attributes[name]}"
-    if sum(prepared.class_frequencies) > 1 + 1e-9:
-        yield f"zarr.json: class_frequencies sum to {sum(prepared.class_frequencies)}, above 1"
-    if prepared.num_classes and not attributes.get("class_map"):
+    for name in ("class_frequencies", "label_frequencies"):
+        total = sum(attributes.get(name, []))
+        if total > 1 + 1e-9:
+            yield f"zarr.json: {name} sum to {total}, above 1"
+    if "label" in prepared.tasks and not prepared.label_names:
+        yield "zarr.json: label_names is missing: which label each number is"
+    if len(prepared.label_frequencies) != len(prepared.label_names):
+        yield (
+            f"zarr.json: label_frequencies has {len(prepared.label_frequencies)} entries for "
+            f"{len(prepared.label_names)} labels"
+        )
+    labelled = any("semantic" in files for files in attributes["sources"])
+    if labelled and not attributes.get("class_map"):
         yield "zarr.json: class_map is missing: which class each id of the source is"
-    for name in ("semantic", "depth"):
+    for name in ("semantic", "depth", "label"):
         if name not in prepared.tasks and (prepared.root / name).exists():
             yield f"zarr.json: there is an array {name!r} that tasks={prepared.tasks} does not name"
     for name in ("class_colours", "class_frequencies", "class_weights"):
@@ -147,6 +172,7 @@ def _layout_damages(prepared: PreparedSet) -> Iterator[str]:
         "image": ((samples, pixels, prepared.num_channels), image_dtype),
         "semantic": ((samples, pixels), "uint8"),
         "depth": ((samples, pixels), "float32"),
+        "label": ((samples,), "int64"),
         "valid": ((len(prepared.attributes["cameras"]), pixels), "bool"),
     }
     for name in ("image", *prepared.tasks, "valid"):
@@ -155,44 +181,47 @@ def _layout_damages(prepared: PreparedSet) -> Iterator[str]:
             metadata = json.loads((prepared.root / file).read_text(encoding="utf-8"))
             found = (tuple(metadata["shape"]), metadata["data_type"])
             chunk = tuple(metadata["chunk_grid"]["configuration"]["chunk_shape"])
+            sharded = is_sharded(metadata)
         except (ValueError, KeyError, TypeError) as error:
             yield f"{file} cannot be read: {error!r}"
             continue
         if found != expected[name]:
             (there, dtype), (wanted, wanted_dtype) = found, expected[name]
             yield f"{file}: {name} is {dtype} {there}, it should be {wanted_dtype} {wanted}"
+        elif sharded:
+            if name == "valid" or shard_size(metadata) is None:
+                yield f"{file}: {name} has shards of another kind than those of the format"
         elif chunk != (1, *found[0][1:]):
             yield f"{file}: a chunk of {name} is {chunk}, it should be one row"
 
 
-def _read(prepared: PreparedSet, name: str, row: int) -> tuple[np.ndarray | None, str]:
+def _read(rows: ChunkRows | ShardedRows, row: int) -> tuple[np.ndarray | None, str]:
     """A row and "", or None and what is wrong with its chunk."""
-    import zarr
-
-    if not chunk_path(prepared.root, name, row, 3 if name == "image" else 2).is_file():
-        return None, "the chunk is missing"
     try:
-        return np.asarray(zarr.open_array(prepared.root / name, mode="r")[row]), ""
-    except (ValueError, RuntimeError, OSError) as error:
+        return rows.read(row), ""
+    except FileNotFoundError:
+        return None, "the chunk is missing"
+    except (ValueError, OSError) as error:
         return None, f"the chunk cannot be read: {error}"
 
 
-def _placed(prepared: PreparedSet, name: str, row: int, damage: str) -> list[str]:
+def _placed(
+    prepared: PreparedSet, name: str, rows: ChunkRows | ShardedRows, row: int, damage: str
+) -> list[str]:
     """The damage with its place, if there is one."""
     if not damage:
         return []
-    file = chunk_path(prepared.root, name, row, 3 if name == "image" else 2)
     if name == "valid":
         whose = f"camera {prepared.attributes['cameras'][row]['key']}"
     else:
         whose = f"sample {row} ({prepared.sample_names[row]})"
-    return [f"{name} of {whose}, {file.relative_to(prepared.root)}: {damage}"]
+    return [f"{name} of {whose}, {rows.file(row).relative_to(prepared.root)}: {damage}"]
 
 
 def _damage_of(
     prepared: PreparedSet,
     name: str,
-    values: Shaped[np.ndarray, "pixels ..."],
+    values: Shaped[np.ndarray, "*row"],
     valid: Bool[np.ndarray, " pixels"],
 ) -> str:
     """What is wrong with the values of a row, "" if nothing is."""
@@ -201,6 +230,10 @@ def _damage_of(
     if name == "semantic":
         outside = 0 if prepared.attributes.get("invalid") == "void" else prepared.ignore_index
         return _label_damage(values, valid, prepared.num_classes, prepared.ignore_index, outside)
+    if name == "label":
+        labels = len(prepared.label_names)
+        right = 0 <= values < labels
+        return "" if right else f"the label is {values}, there are 0..{labels - 1}"
     return _depth_damage(values, valid)
 
 

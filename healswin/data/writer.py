@@ -14,6 +14,9 @@ the building needs, and goes when the set has its name:
 Chunks that were written but not recorded are written again with the same bytes; each chunk is
 renamed into its place, so that none is ever half there, and temporary files that a kill left are
 swept.
+
+All of this holds for shards as well: a set that is written with `shard` samples a file is made and
+recorded shard by shard, and what a kill interrupts is a shard that is made again.
 """
 
 from __future__ import annotations
@@ -23,12 +26,20 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from healswin.data.store import FORMAT, FORMAT_VERSION, chunk_path, partial_path
+from healswin.data.shards import encode_shard, shard_size
+from healswin.data.store import (
+    FORMAT,
+    FORMAT_VERSION,
+    array_metadata,
+    chunk_path,
+    partial_path,
+)
 
 ZSTD_LEVEL = 1
 
@@ -37,6 +48,7 @@ DIMENSIONS = {
     "image": ("sample", "pixel", "channel"),
     "semantic": ("sample", "pixel"),
     "depth": ("sample", "pixel"),
+    "label": ("sample",),
     "valid": ("camera", "pixel"),
 }
 
@@ -51,14 +63,17 @@ class PreparedSetWriter:
             "valid"), and each of its rows is one chunk.
         overwrite: Whether a whole set OUT is replaced (when the new one is whole, not before) and
             an unfinished one of another plan is thrown away.
+        shard: Samples a shard; None: every sample has a file of its own in each array. It belongs
+            to the plan.
 
     Attributes:
         partial: The folder being filled.
-        finished: What `record` was told about each finished sample, of earlier runs too.
+        units: How many units are to be written and recorded: samples, or shards if there are any.
+        finished: What `record` was told about each finished unit, of earlier runs too.
 
     Raises:
-        ValueError: If another process builds this set, OUT exists and may not be replaced, or what
-            was begun there has another plan.
+        ValueError: If another process builds this set, OUT exists and may not be replaced, what
+            was begun there has another plan, or ``shard`` is no positive number.
     """
 
     def __init__(
@@ -67,10 +82,15 @@ class PreparedSetWriter:
         plan: dict[str, Any],
         arrays: dict[str, tuple[tuple[int, ...], str]],
         overwrite: bool = False,
+        shard: int | None = None,
     ) -> None:
+        if shard is not None and shard < 1:
+            raise ValueError(f"shard={shard} must be at least 1 sample")
         self.out = out
         self.partial = partial_path(out)
+        self.units = -(-arrays["image"][0][0] // (shard or 1))
         self.finished: dict[int, dict[str, Any]] = {}
+        self._shard = shard
         self._work = self.partial / ".work"
         self._arrays = arrays
         self._overwrite = overwrite
@@ -79,7 +99,7 @@ class PreparedSetWriter:
         self._lock = self._locked()
         try:
             self._check_out()
-            self._begin_or_resume(plan)
+            self._begin_or_resume(plan if shard is None else {**plan, "shard": shard})
         except BaseException:
             self.close()
             raise
@@ -97,11 +117,14 @@ class PreparedSetWriter:
         self._lock.close()
 
     def record(self, index: int, facts: dict[str, Any]) -> None:
-        """Note for good that all chunks of a sample are written.
+        """Note for good that all chunks of a sample, or all shards of one number, are written.
 
         Args:
-            index: The sample.
+            index: The sample or the shard, below `units`.
             facts: JSON values that `finish`'s caller needs of it.
+
+        Raises:
+            OSError: If the disk is full.
         """
         line = json.dumps({"index": index, **facts}, allow_nan=False)
         data = line.encode() + b"\n"
@@ -121,10 +144,10 @@ class PreparedSetWriter:
         Raises:
             ValueError: If samples are missing, an attribute is not a number, or OUT has appeared.
         """
-        samples = self._arrays["image"][0][0]
-        missing = [index for index in range(samples) if index not in self.finished]
+        missing = [index for index in range(self.units) if index not in self.finished]
         if missing:
-            raise ValueError(f"{self.partial} lacks {len(missing)} samples, first {missing[0]}")
+            what = "samples" if self._shard is None else "shards"
+            raise ValueError(f"{self.partial} lacks {len(missing)} {what}, first {missing[0]}")
         for camera in range(self._arrays["valid"][0][0]):
             if not chunk_path(self.partial, "valid", camera, 2).is_file():
                 raise ValueError(
@@ -194,7 +217,7 @@ class PreparedSetWriter:
                 plan_file.unlink()
         if not plan_file.exists():
             self._make_empty_arrays()
-            _write_atomically(plan_file, json.dumps(plan).encode())
+            _write_atomically(plan_file, (json.dumps(plan).encode(),))
             sync(plan_file.parent)
         _sweep(self.partial)
         self._read_record()
@@ -213,10 +236,17 @@ class PreparedSetWriter:
                 name,
                 shape=shape,
                 chunks=(1, *shape[1:]),
+                shards=self._shard_shape(name),
                 dtype=dtype,
                 compressors=zarr.codecs.ZstdCodec(level=ZSTD_LEVEL, checksum=True),
                 dimension_names=DIMENSIONS[name],
             )
+
+    def _shard_shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a shard of an array, None for single chunks."""
+        if self._shard is None or name == "valid":
+            return None
+        return (self._shard, *self._arrays[name][0][1:])
 
     def _read_record(self) -> None:
         path = self._work / "finished.jsonl"
@@ -245,7 +275,10 @@ class SampleWriter:
 
     Args:
         partial: `PreparedSetWriter.partial`.
-        names: The arrays.
+        names: The arrays, none of which has shards.
+
+    Raises:
+        ValueError: If one of them has.
     """
 
     def __init__(self, partial: Path, names: list[str]) -> None:
@@ -255,7 +288,9 @@ class SampleWriter:
         self._codec = Zstd(level=ZSTD_LEVEL, checksum=True)
         self._rows: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         for name in names:
-            metadata = json.loads((partial / name / "zarr.json").read_text(encoding="utf-8"))
+            metadata = array_metadata(partial, name)
+            if shard_size(metadata) is not None:
+                raise ValueError(f"names={names}: {name} has shards, which `ShardWriter` writes")
             self._rows[name] = tuple(metadata["shape"][1:]), np.dtype(metadata["data_type"])
 
     def write(self, row: int, values: dict[str, np.ndarray]) -> None:
@@ -275,7 +310,55 @@ class SampleWriter:
             data = np.ascontiguousarray(value, dtype=dtype.newbyteorder("<"))
             path = chunk_path(self._partial, name, row, value.ndim + 1)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(path, self._codec.encode(data), f".{os.getpid()}.partial")
+            _write_atomically(path, (self._codec.encode(data),), f".{os.getpid()}.partial")
+
+
+class ShardWriter:
+    """Writes whole shards into a set being built; one in every worker.
+
+    Args:
+        partial: `PreparedSetWriter.partial`.
+        names: The arrays, all of which have shards.
+
+    Raises:
+        ValueError: If one of them has none.
+    """
+
+    def __init__(self, partial: Path, names: list[str]) -> None:
+        self._partial = partial
+        self._shards: dict[str, tuple[int, tuple[int, ...], np.dtype]] = {}
+        for name in names:
+            metadata = array_metadata(partial, name)
+            places = shard_size(metadata)
+            if places is None:
+                raise ValueError(f"names={names}: {name} has no shards, `SampleWriter` writes it")
+            dtype = np.dtype(metadata["data_type"])
+            self._shards[name] = places, tuple(metadata["shape"]), dtype
+
+    def write(self, shard: int, values: dict[str, np.ndarray]) -> None:
+        """Write one shard of each array given and flush it to the disk.
+
+        Args:
+            shard: Its number, below `PreparedSetWriter.units`.
+            values: The samples of the shard, (samples, ...), by the array; fewer in the last one.
+
+        Raises:
+            ValueError: If a value's shape or dtype is not that of the array's shard.
+        """
+        for name, value in values.items():
+            places, (samples, *row), dtype = self._shards[name]
+            shape = (max(0, min(places, samples - shard * places)), *row)
+            if shard < 0 or not shape[0]:
+                raise ValueError(f"shard={shard}: {name} has shards 0..{(samples - 1) // places}")
+            if value.shape != shape or value.dtype != dtype:
+                raise ValueError(
+                    f"{name} of shard {shard} is {value.dtype} {value.shape}, the set's is {dtype} "
+                    f"{shape}"
+                )
+            path = chunk_path(self._partial, name, shard, value.ndim)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parts = encode_shard(value, places, ZSTD_LEVEL)
+            _write_atomically(path, parts, f".{os.getpid()}.partial")
 
 
 def begun_plan(out: Path) -> dict[str, Any] | None:
@@ -285,7 +368,7 @@ def begun_plan(out: Path) -> dict[str, Any] | None:
 
 
 def finished_count(out: Path) -> int:
-    """Samples of the unfinished set for OUT that are finished; 0 if none was begun."""
+    """Units (samples, or shards) of the unfinished set for OUT that are finished; 0 without one."""
     record = partial_path(out) / ".work" / "finished.jsonl"
     return record.read_bytes().count(b"\n") if record.is_file() else 0
 
@@ -338,10 +421,10 @@ def _is_prepared_set(path: Path) -> bool:
     return metadata.get("attributes", {}).get("format") == FORMAT
 
 
-def _write_atomically(path: Path, data: bytes, suffix: str = ".new") -> None:
+def _write_atomically(path: Path, parts: Iterable[bytes], suffix: str = ".new") -> None:
     temporary = path.with_name(path.name + suffix)
     with temporary.open("wb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

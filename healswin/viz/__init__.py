@@ -1,7 +1,7 @@
 """Pictures as uint8 RGB arrays, and a function that writes them; they know no model.
 
 * `healswin.viz.colour`: class ids to colours, overlays, error maps; scales for real values.
-* `healswin.viz.sphere`: HEALPix values as a ball, a fisheye disc or an all-sky map.
+* `healswin.viz.sphere`: values on a grid of the sphere as a ball, a fisheye disc or an all-sky map.
 * `healswin.viz.text`: captions, the colour legend and the bar of a scale.
 * `healswin.viz.panel`: whole figures: image, truth and prediction side by side; windows.
 * `healswin.viz.sheet`: contact sheets of a data set.
@@ -12,7 +12,7 @@ from healswin.viz.colour import ColourScale, colourise, depth_scale, error_map, 
 from healswin.viz.panel import comparison_panel, windows_figure
 from healswin.viz.png import write_png
 from healswin.viz.sheet import SheetSample, contact_sheet
-from healswin.viz.sphere import azimuthal, mollweide, orthographic
+from healswin.viz.sphere import azimuthal, mollweide, orthographic, unrolled
 from healswin.viz.text import legend, scale_bar
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "orthographic",
     "overlay",
     "scale_bar",
+    "unrolled",
     "value_scale",
     "windows_figure",
     "write_png",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from healswin.grid import HealpixGrid
 from healswin.viz.colour import EMPTY, IGNORED, INK, PAPER, colourise, error_map
 from healswin.viz.layout import CAPTION, GAP, Picture, blank, put, put_text, title_strip
-from healswin.viz.sphere import OUTSIDE, disc_index, draw_lines, orthographic, shrink
+from healswin.viz.sphere import OUTSIDE, SphereGrid, disc_index, draw_lines, orthographic, shrink
 from healswin.viz.text import legend
 
 # Colours of neighbouring windows: of like lightness, so that none seems to matter more.
@@ -31,7 +31,7 @@ _WINDOW_COLOURS = np.array(
 
 def comparison_panel(
     *,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     image: np.ndarray | None,
     truth: np.ndarray | None,
     prediction: np.ndarray | None,
@@ -50,14 +50,15 @@ def comparison_panel(
 
     The upper row is the fisheye image, the lower row the same on the sphere (orthographic, from
     inside, so that left and right agree with the image); below is the legend of the classes that
-    occur. A place whose source is None says "source absent".
+    occur. A place whose source is None says "source absent". Without image, truth and prediction
+    in it, as of a sample that no camera took, there is no upper row.
 
     Args:
         grid: The grid of the sphere's values.
         image: The fisheye image, RGB, uint8 (height, width, 3).
         truth: True class ids in the image, integers (height, width).
         prediction: Predicted class ids in the image, integers (height, width); ``ignore_index``
-            outside the grid.
+            outside the grid. None without a camera.
         sphere_image: RGB of every grid pixel, uint8 (pixels, 3).
         sphere_truth: True class ids on the grid, integers (pixels,).
         sphere_prediction: Predicted class ids on the grid, integers (pixels,).
@@ -67,7 +68,7 @@ def comparison_panel(
         ignore_index: Class id of pixels without truth or without prediction.
         centre: Direction in the middle of the ball, see `healswin.viz.sphere.orthographic`.
         up: Vector that points up in the picture of the ball.
-        height: Height of each of the eight pictures in pixels.
+        height: Height of each picture in pixels.
 
     Raises:
         ValueError: If shapes do not agree, a label has no name or colour, or the title is too
@@ -107,7 +108,7 @@ def comparison_panel(
     ]
     shapes = [picture.shape for _, picture in upper if picture is not None]
     widest = max([round(height * shape[1] / shape[0]) for shape in shapes] + [height])
-    rows = [_row(cells, widest, height) for cells in (upper, lower)]
+    rows = [_row(cells, widest, height) for cells in ((upper, lower) if shapes else (lower,))]
     width = rows[0].shape[1]
     shown = [a for a in (truth, prediction, sphere_truth, sphere_prediction) if a is not None]
     found = sorted({int(c) for labels in shown for c in np.unique(labels)} - {ignore_index})

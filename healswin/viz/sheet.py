@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import ArrayLike
 
-from healswin.grid import HealpixGrid
+from healswin.grid import EquiangularGrid
 from healswin.viz.layout import (
     CAPTION,
     GAP,
@@ -17,11 +17,19 @@ from healswin.viz.layout import (
     TITLE_TEXT,
     Picture,
     blank,
+    fit,
     put,
     put_text,
     title_strip,
 )
-from healswin.viz.sphere import CAMERA_UP, NORTH, mollweide, orthographic
+from healswin.viz.sphere import (
+    CAMERA_UP,
+    NORTH,
+    SphereGrid,
+    mollweide,
+    orthographic,
+    unrolled,
+)
 from healswin.viz.text import draw_text, shortened, text_width
 
 _SOURCE = "Source image"
@@ -43,6 +51,7 @@ class SheetSample:
         source: The image it was made from, RGB, uint8 (height, width, 3); None where it is absent.
         views: For each column of the sheet the RGB of every grid pixel, uint8 (pixels, 3).
         centre: Direction (x, y, z) in the middle of its balls and spheres.
+        up: Vector that points up in them; that of the sheet if None.
     """
 
     name: str
@@ -50,10 +59,11 @@ class SheetSample:
     source: np.ndarray | None
     views: Sequence[np.ndarray]
     centre: tuple[float, float, float] = NORTH
+    up: tuple[float, float, float] | None = None
 
 
 def contact_sheet(
-    grid: HealpixGrid,
+    grid: SphereGrid,
     samples: Sequence[SheetSample],
     captions: Sequence[str],
     title: str,
@@ -64,8 +74,9 @@ def contact_sheet(
 
     The balls are orthographic and show the hemisphere around the sample's centre, the whole sphere
     is a Mollweide picture with the centre in its middle; both are seen from inside, so that left
-    and right agree with the source image. A single view has the place for a row, with the
-    hemisphere behind where there is no source image.
+    and right agree with the source image. Of an equiangular grid the whole sphere are its points,
+    ring below ring. A single view has the place for a row, with the hemisphere behind where there
+    is no source image.
 
     Args:
         grid: The grid of the views' values.
@@ -88,8 +99,8 @@ def contact_sheet(
                 f"{list(captions)}"
             )
     with_source = any(sample.source is not None for sample in samples)
-    columns = _columns(captions, [sample.source for sample in samples], size)
-    height = size if len(captions) == 1 else size + GAP + size // 2
+    height = size if len(captions) == 1 else size + GAP + _whole_size(grid, size)[1]
+    columns = _columns(captions, [sample.source for sample in samples], grid, size, height)
     width = GAP + sum(column + GAP for _, column in columns)
     title = shortened(title, TITLE_TEXT, width - 2 * GAP, bold=True)
     strips = [title_strip(title, width), _captions(columns, width)]
@@ -104,44 +115,61 @@ def contact_sheet(
     return np.concatenate(strips)
 
 
+def _whole_size(grid: SphereGrid, width: int) -> tuple[int, int]:
+    """Width and height of the picture of a whole sphere."""
+    return (width, width) if isinstance(grid, EquiangularGrid) else (width, width // 2)
+
+
 def _columns(
-    captions: Sequence[str], sources: Sequence[np.ndarray | None], size: int
+    captions: Sequence[str],
+    sources: Sequence[np.ndarray | None],
+    grid: SphereGrid,
+    size: int,
+    height: int,
 ) -> list[tuple[str, int]]:
     """Caption and width of each column."""
     shapes = [source.shape for source in sources if source is not None]
     widest = max([min(shape[1] / shape[0], _WIDEST) for shape in shapes], default=0)
     if len(captions) > 1:
-        height = size + GAP + size // 2
         columns = [(caption, size) for caption in captions]
     else:
-        height = size
         behind = [] if shapes else [("The hemisphere behind", size)]
-        columns = [(captions[0], size), *behind, ("The whole sphere", 2 * size)]
+        whole = (
+            ("Ring below ring", size)
+            if isinstance(grid, EquiangularGrid)
+            else ("The whole sphere", 2 * size)
+        )
+        columns = [(captions[0], size), *behind, whole]
     return [(_SOURCE, round(height * widest)), *columns] if shapes else columns
 
 
 def _pictures(
     sample: SheetSample,
     with_source: bool,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     up: ArrayLike,
     size: int,
 ) -> list[Picture | None]:
     """The pictures of a sample, one a column."""
+    up = up if sample.up is None else sample.up
 
     def ball(view: np.ndarray, towards: ArrayLike) -> Picture:
         return orthographic(view, grid, size, towards, up, supersample=2)
 
-    def sphere(view: np.ndarray, height: int) -> Picture:
+    def sphere(view: np.ndarray, width: int) -> Picture:
+        width, height = _whole_size(grid, width)
+        if isinstance(grid, EquiangularGrid):
+            return fit(unrolled(view, grid, width), width, height)
         return mollweide(view, grid, height, sample.centre, up, inside=True, supersample=2)
 
     source = [sample.source] if with_source else []
     if len(sample.views) == 1:
         view = sample.views[0]
         behind = [] if with_source else [ball(view, -np.asarray(sample.centre))]
-        return [*source, ball(view, sample.centre), *behind, sphere(view, size)]
+        whole = sphere(view, size if isinstance(grid, EquiangularGrid) else 2 * size)
+        return [*source, ball(view, sample.centre), *behind, whole]
     gap = blank(GAP, size)
-    views = [(ball(view, sample.centre), gap, sphere(view, size // 2)) for view in sample.views]
+    views = [(ball(view, sample.centre), gap, sphere(view, size)) for view in sample.views]
     return [*source, *map(np.concatenate, views)]
 
 

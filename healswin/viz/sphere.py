@@ -1,8 +1,8 @@
-r"""Values on the HEALPix grid as pictures of the sphere.
+r"""Values on a grid of the sphere, HEALPix or equiangular, as pictures.
 
-Every picture is made in one way: each of its pixels has a direction, and shows the value of the
-grid pixel that contains this direction. Nothing is interpolated, so that labels stay labels and
-the HEALPix pixels can be seen.
+Every picture but `unrolled` is made in one way: each of its pixels has a direction, and shows the
+value of the grid pixel that contains this direction. Nothing is interpolated, so that labels stay
+labels and the grid's pixels can be seen.
 
 Orientation. A view has a centre c (the direction that it shows in its middle) and an up vector,
 which give the unit vectors "down" d, perpendicular to c, and "right" r = d x c. With the defaults,
@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from numpy.typing import ArrayLike
 
-from healswin.grid import HealpixGrid
+from healswin.grid import EquiangularGrid, HealpixGrid
 from healswin.viz.colour import EMPTY, INK, PAPER, blend, boundaries
 
 NORTH = (0.0, 0.0, 1.0)
@@ -30,12 +30,15 @@ CAMERA_UP = (0.0, -1.0, 0.0)
 OUTSIDE = -2
 """Index of picture pixels that have no direction; -1 are directions outside the grid."""
 
+SphereGrid = HealpixGrid | EquiangularGrid
+"""The grids whose pixels have directions."""
+
 Vector = tuple[float, float, float]
 
 
 def orthographic(
     values: np.ndarray,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     size: int = 512,
     centre: ArrayLike = NORTH,
     up: ArrayLike = CAMERA_UP,
@@ -61,13 +64,13 @@ def orthographic(
         background: RGB around the ball.
         empty: RGB of the part of the ball that belongs to no base pixel of the grid.
         shade: Darkening of the limb in 0..1, which makes the disc look round.
-        seams: Opacity in 0..1 of lines between base pixels.
+        seams: Opacity in 0..1 of lines between base pixels, which an equiangular grid has not.
         supersample: The picture is drawn so many times larger and averaged down, for smooth
             edges. With 1 every picture pixel is the colour of one grid pixel.
 
     Raises:
-        ValueError: If the values do not belong to the grid, the size is not positive, or ``up``
-            is parallel to ``centre``.
+        ValueError: If the values do not belong to the grid, the size is not positive, ``up`` is
+            parallel to ``centre``, or seams are asked of an equiangular grid.
     """
     index = disc_index(grid, size * supersample, centre, up, inside)
     return _draw(values, grid, index, background, empty, shade, seams, supersample)
@@ -75,7 +78,7 @@ def orthographic(
 
 def azimuthal(
     values: np.ndarray,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     max_angle: float | int,
     size: int = 512,
     centre: ArrayLike = NORTH,
@@ -102,12 +105,13 @@ def azimuthal(
         inside: Whether the sphere is seen from inside (fisheye, sky) or from outside (globe).
         background: RGB around the disc.
         empty: RGB of the part of the disc that belongs to no base pixel of the grid.
-        seams: Opacity in 0..1 of lines between base pixels.
+        seams: Opacity in 0..1 of lines between base pixels, which an equiangular grid has not.
         supersample: The picture is drawn so many times larger and averaged down.
 
     Raises:
         ValueError: If the values do not belong to the grid, the size is not positive, ``up`` is
-            parallel to ``centre``, or max_angle is not in (0, pi].
+            parallel to ``centre``, max_angle is not in (0, pi], or seams are asked of an
+            equiangular grid.
     """
     index = disc_index(grid, size * supersample, centre, up, inside, max_angle)
     return _draw(values, grid, index, background, empty, 0.0, seams, supersample)
@@ -115,7 +119,7 @@ def azimuthal(
 
 def mollweide(
     values: np.ndarray,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     size: int = 400,
     centre: ArrayLike = (1.0, 0.0, 0.0),
     up: ArrayLike = (0.0, 0.0, 1.0),
@@ -140,19 +144,40 @@ def mollweide(
         inside: Whether the sphere is seen from inside.
         background: RGB around the map.
         empty: RGB of directions that belong to no base pixel of the grid.
-        seams: Opacity in 0..1 of lines between base pixels.
+        seams: Opacity in 0..1 of lines between base pixels, which an equiangular grid has not.
         supersample: The picture is drawn so many times larger and averaged down.
 
     Raises:
-        ValueError: If the values do not belong to the grid, the size is not positive, or ``up``
-            is parallel to ``centre``.
+        ValueError: If the values do not belong to the grid, the size is not positive, ``up`` is
+            parallel to ``centre``, or seams are asked of an equiangular grid.
     """
     index = _mollweide_index(grid, size * supersample, _unit(centre), _triple(up), inside)
     return _draw(values, grid, index, background, empty, 0.0, seams, supersample)
 
 
+def unrolled(
+    values: np.ndarray, grid: EquiangularGrid, size: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The points of an equiangular grid as they are stored, each a square: rings from north down.
+
+    Longitude 0 is at the left and longitude grows to the right.
+
+    Args:
+        values: RGB of every point, uint8 (pixels, 3).
+        grid: The grid.
+        size: At least so many pixels are the sides of the picture: the next multiple of 2b.
+
+    Raises:
+        ValueError: If the values do not belong to the grid or the size is not positive.
+    """
+    _check_size(size)
+    _check_values(values, grid)
+    side = -(-size // grid.shape[0])
+    return values.reshape(*grid.shape, 3).repeat(side, axis=0).repeat(side, axis=1)
+
+
 def disc_index(
-    grid: HealpixGrid,
+    grid: SphereGrid,
     size: int,
     centre: ArrayLike = NORTH,
     up: ArrayLike = CAMERA_UP,
@@ -185,7 +210,7 @@ def disc_index(
 # A report draws many samples in the same view: the directions are looked up once.
 @lru_cache(maxsize=8)
 def _disc(
-    grid: HealpixGrid,
+    grid: SphereGrid,
     size: int,
     centre: Vector,
     up: Vector,
@@ -213,7 +238,7 @@ def _disc(
 
 @lru_cache(maxsize=4)
 def _mollweide_index(
-    grid: HealpixGrid, size: int, centre: Vector, up: Vector, inside: bool
+    grid: SphereGrid, size: int, centre: Vector, up: Vector, inside: bool
 ) -> Int64[np.ndarray, "size width"]:
     right, down = _axes(centre, up, inside)
     x, y = np.meshgrid(2 * _pixel_positions(2 * size), -_pixel_positions(size))
@@ -229,7 +254,9 @@ def _mollweide_index(
     return _look_up(grid, vectors, seen)
 
 
-def _look_up(grid: HealpixGrid, vectors: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _look_up(grid: SphereGrid, vectors: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    if not isinstance(grid, SphereGrid):
+        raise ValueError(f"grid={grid} has no directions: only grids of the sphere can be drawn")
     index = np.full(seen.shape, OUTSIDE, dtype=np.int64)
     index[seen] = grid.lookup(vectors[seen])
     index.flags.writeable = False  # it is shared through the cache
@@ -238,7 +265,7 @@ def _look_up(grid: HealpixGrid, vectors: np.ndarray, seen: np.ndarray) -> np.nda
 
 def _draw(
     values: np.ndarray,
-    grid: HealpixGrid,
+    grid: SphereGrid,
     index: np.ndarray,
     background: ArrayLike,
     empty: ArrayLike,
@@ -247,14 +274,12 @@ def _draw(
     supersample: int,
 ) -> np.ndarray:
     """Colours of the indexed pixels, with what lies around them."""
-    if values.dtype != np.uint8 or values.shape != (grid.num_pixels, 3):
-        raise ValueError(
-            f"values is {values.dtype} {values.shape}; expected uint8 RGB of every grid pixel, "
-            f"({grid.num_pixels}, 3)"
-        )
+    _check_values(values, grid)
     for name, value in (("shade", shade), ("seams", seams)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name}={value} must be in 0..1")
+    if seams and not isinstance(grid, HealpixGrid):
+        raise ValueError(f"seams={seams} must be 0: an equiangular grid has no base pixels")
     picture = values[np.maximum(index, 0)]
     picture[index == -1] = empty
     if shade:
@@ -310,6 +335,14 @@ def _pixel_positions(size: int) -> Float[np.ndarray, " size"]:
     """Centres of the pixels on a scale from -1 to 1."""
     _check_size(size)
     return (2 * np.arange(size) + 1) / size - 1
+
+
+def _check_values(values: np.ndarray, grid: SphereGrid) -> None:
+    if values.dtype != np.uint8 or values.shape != (grid.num_pixels, 3):
+        raise ValueError(
+            f"values is {values.dtype} {values.shape}; expected uint8 RGB of every grid pixel, "
+            f"({grid.num_pixels}, 3)"
+        )
 
 
 def _check_size(size: int) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
+from plain_set import LABELS, write_plain_set
 from sky_set import write_sky_set
 
 from healswin.data import PreparedSet
+from healswin.grid import EquiangularGrid, HealpixGrid
 
 PAGE = Path(__file__).parents[2] / "docs" / "data_format.md"
 
@@ -44,6 +46,23 @@ def test_maps_of_the_sky_are_read_too(tmp_path, monkeypatch):
     assert np.isfinite(defined["by_name"]).sum() == made.valid("sky_0").sum()
 
 
+@pytest.mark.parametrize("shard", [None, 3])
+@pytest.mark.parametrize(
+    "grid", [HealpixGrid(4), EquiangularGrid(5), EquiangularGrid(5, "driscoll-healy")]
+)
+def test_sets_without_a_camera_are_read_on_every_grid(tmp_path, monkeypatch, grid, shard):
+    root = write_plain_set(tmp_path / "set", grid, ("semantic", "label"), shard=shard)
+    made = PreparedSet.open(root)
+    defined = run_the_page(tmp_path, monkeypatch)
+    np.testing.assert_array_equal(defined["image"], made.image(0))
+    np.testing.assert_allclose(defined["directions"], grid.vectors(), atol=1e-12)
+    assert defined["name_of_label"] == LABELS[made.label(0)]
+    assert len(defined["files"]) == (7 if shard is None else 3)
+    assert ("values" in defined) == (shard is not None)
+    if isinstance(grid, EquiangularGrid):
+        assert defined["rows_and_columns"].shape == (10, 10, 1)
+
+
 def test_xarray_sees_the_values_as_they_are(prepared):
     made = PreparedSet.open(prepared(16))
     data = xarray.open_zarr(made.root, consolidated=False)
@@ -55,9 +74,14 @@ def test_xarray_sees_the_values_as_they_are(prepared):
         np.testing.assert_array_equal(data[name][1], read(1))
 
 
-@pytest.mark.parametrize("kind", ["street", "sky"])
+@pytest.mark.parametrize("kind", ["street", "sky", "plain"])
 def test_the_page_names_every_attribute_and_array(prepared, tmp_path, kind):
-    root = prepared(16) if kind == "street" else write_sky_set(tmp_path / "set")
+    if kind == "street":
+        root = prepared(16)
+    elif kind == "sky":
+        root = write_sky_set(tmp_path / "set")
+    else:
+        root = write_plain_set(tmp_path / "set", EquiangularGrid(4), ("semantic", "label"))
     text = PAGE.read_text(encoding="utf-8")
     attributes = json.loads((root / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     arrays = [path.name for path in root.iterdir() if path.is_dir()]

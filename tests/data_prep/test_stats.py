@@ -9,9 +9,11 @@ from data_prep.stats import (
     class_counts,
     depth_sums,
     image_sums,
+    sample_sums,
     total_classes,
     total_depth,
     total_image,
+    totals,
 )
 
 
@@ -95,3 +97,13 @@ def test_no_labels_and_no_pixels():
     nothing = image_sums(np.zeros((4, 3), dtype=np.uint8), np.zeros(4, dtype=bool))
     with pytest.raises(ValueError, match="no pixel of the training split is valid"):
         total_image([nothing])
+
+
+def test_shares_of_labels():
+    images, _, _, valid = some_maps(5)
+    samples = [
+        sample_sums({"image": image, "label": np.int64(label)}, of_image, 0)
+        for image, of_image, label in zip(images, valid, (0, 2, 2, 0, 2), strict=True)
+    ]
+    assert totals(json.loads(json.dumps(samples)), 4)["label_frequencies"] == [0.4, 0, 0.6, 0]
+    assert "label_frequencies" not in totals(samples)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from healswin.grid import HealpixGrid
+from healswin.grid import EquiangularGrid, HealpixGrid
 from healswin.viz import comparison_panel, windows_figure
 from healswin.viz.colour import EMPTY
 from healswin.viz.panel import _WINDOW_COLOURS, _window_colours
@@ -59,17 +59,33 @@ def test_title_adds_a_line():
         ((), 0),
         (("truth",), 2),
         (("image",), 1),
-        (("image", "truth", "prediction"), 4),
+        (("image", "truth"), 3),
         (("truth", "sphere_truth"), 4),
     ],
 )
 def test_absent_sources_leave_empty_places(absent, places):
     """A truth that is absent empties its own place and that of the errors."""
     panel = comparison_panel(**arguments(**dict.fromkeys(absent)))
-    width = 160 if "image" in absent and "truth" in absent else round(160 * 80 / 60)
-    share = (panel == EMPTY).all(axis=-1).sum() / (160 * width)
+    share = (panel == EMPTY).all(axis=-1).sum() / (160 * round(160 * 80 / 60))
     # "source absent" covers a part of each place.
     assert 0.9 * places <= share <= places + 0.02
+
+
+@pytest.mark.parametrize("grid", [GRID, EquiangularGrid(12, "driscoll-healy")])
+def test_without_a_camera_the_upper_row_is_left_out(grid):
+    labels = np.arange(grid.num_pixels) % 3
+    values = {
+        "grid": grid,
+        "sphere_image": np.zeros((grid.num_pixels, 3), np.uint8),
+        "sphere_truth": labels,
+        "sphere_prediction": labels[::-1],
+    }
+    panel = comparison_panel(**arguments(image=None, truth=None, prediction=None, **values))
+    with_image = comparison_panel(**arguments(truth=None, prediction=None, **values))
+    assert panel.shape[1] > 4 * 160
+    assert with_image.shape[0] - panel.shape[0] > 160
+    for colour in COLOURS:
+        assert (panel == colour).all(axis=-1).any()
 
 
 def test_only_classes_that_occur_are_in_the_legend():

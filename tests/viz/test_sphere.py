@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healswin.grid import HealpixGrid
-from healswin.viz import azimuthal, mollweide, orthographic
+from healswin.grid import EquiangularGrid, HealpixGrid, ImageGrid
+from healswin.viz import azimuthal, mollweide, orthographic, unrolled
 from healswin.viz.sphere import OUTSIDE, disc_index, shrink
 
 FISHEYE = HealpixGrid(16, range(8))
@@ -247,3 +247,43 @@ def test_bad_angle(max_angle):
 def test_values_must_belong_to_the_grid(values):
     with pytest.raises(ValueError, match="values is"):
         orthographic(values, FISHEYE, 8)
+
+
+@pytest.mark.parametrize("sampling", ["soft", "driscoll-healy"])
+def test_equiangular_grids_are_drawn_by_the_same_directions(sampling):
+    grid = EquiangularGrid(6, sampling)
+    values = np.random.default_rng(0).integers(0, 256, (grid.num_pixels, 3)).astype(np.uint8)
+    index = disc_index(grid, 51, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), inside=False)
+    ball = orthographic(values, grid, 51, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), inside=False)
+    seen = index >= 0
+    assert np.array_equal(ball[seen], values[index[seen]])
+    # From outside with north up: rings grow downwards, longitudes to the right.
+    ring, longitude = np.divmod(index[:, 25][seen[:, 25]], 12)
+    assert np.all(np.diff(ring) >= 0)
+    assert set(longitude) == {0}
+    assert set(np.unique(index % 12)) <= {0, 1, 2, 3, 9, 10, 11}
+    whole = mollweide(values, grid, 40)
+    assert (whole == 255).all(axis=-1).mean() == pytest.approx(1 - np.pi / 4, abs=0.03)
+    assert azimuthal(values, grid, np.pi, 40).shape == (40, 40, 3)
+
+
+def test_unrolled_are_the_points_as_they_are_stored():
+    grid = EquiangularGrid(4)
+    values = np.random.default_rng(0).integers(0, 256, (grid.num_pixels, 3)).astype(np.uint8)
+    picture = unrolled(values, grid, 20)
+    assert picture.shape == (24, 24, 3)
+    assert np.array_equal(picture[1::3, 2::3], values.reshape(8, 8, 3))
+    assert np.array_equal(unrolled(values, grid, 1), values.reshape(8, 8, 3))
+    with pytest.raises(ValueError, match=r"expected uint8 RGB of every grid pixel, \(64, 3\)"):
+        unrolled(values[1:], grid, 20)
+    with pytest.raises(ValueError, match="must be positive"):
+        unrolled(values, grid, 0)
+
+
+def test_what_other_grids_cannot_have():
+    grid = EquiangularGrid(4)
+    values = np.zeros((grid.num_pixels, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"seams=0.5 must be 0: an equiangular grid"):
+        orthographic(values, grid, 20, seams=0.5)
+    with pytest.raises(ValueError, match="has no directions"):
+        orthographic(values, ImageGrid(8, 8), 20)
