@@ -1,4 +1,4 @@
-"""The command ``healswin-prep``: convert, street, inspect, stats, preview.
+"""The command ``healswin-prep``: convert, mnist, street, inspect, stats, preview.
 
 Errors of the input are one line on stderr and exit code 2. The work of each sub-command is imported
 when it is asked for, so that ``--help`` answers at once.
@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Pixels at the left, top, right and bottom side.
-_SIDES = re.compile(r"\d+(,\d+){3}")
+from data_prep.argument_types import base_pixels, crop, names, size
+from data_prep.mnist.command import add_mnist
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,10 +47,11 @@ def _stop(message: str, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="healswin-prep", description="Make and look at prepared HEALPix data sets."
+        prog="healswin-prep", description="Make and look at prepared data sets on the sphere."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_convert(commands)
+    add_mnist(commands)
     _add_street(commands)
     _add_inspect(commands)
     _add_stats(commands)
@@ -82,12 +83,12 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     )
     add(
         "--base-pixels",
-        type=_base_pixels,
+        type=base_pixels,
         help="e.g. 0-7 or 0,1,4 (default: 0-7, for panoramas and maps 0-11)",
     )
     add(
         "--tasks",
-        type=_names,
+        type=names,
         help="e.g. semantic,depth; '' for images only (default: labels, if there are any)",
     )
     add(
@@ -120,7 +121,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     )
     add(
         "--crop",
-        type=_crop,
+        type=crop,
         metavar="[L,T,R,B]",
         help="cut so many pixels from the left, top, right, bottom; alone: the green strips that "
         "WoodScape's images have",
@@ -137,7 +138,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="convert the first N frames only, in the order of their names",
     )
-    add("--camera", type=_names, default="", help="convert these cameras only, e.g. FV,RV")
+    add("--camera", type=names, default="", help="convert these cameras only, e.g. FV,RV")
     add("--dry-run", action="store_true", help="say what would be read and written, and stop")
     add(
         "--on-error",
@@ -167,11 +168,11 @@ def _add_street(commands: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("out", metavar="OUT", type=Path, help="folder for the images")
     add("--scenes", type=int, default=8, metavar="N", help="number of scenes, four images each")
-    add("--size", type=_size, default="640x484", metavar="WxH", help="size of the images")
+    add("--size", type=size, default="640x484", metavar="WxH", help="size of the images")
     add("--seed", type=int, default=1, help="decides everything in the scenes")
     add("--workers", type=int, default=1, help="processes; the result does not depend on it")
     add("--tilt", type=float, default=0.0, metavar="DEG", help="turn every camera by up to DEG")
-    add("--panorama", type=_size, metavar="WxH", help="also render the full sphere at this size")
+    add("--panorama", type=size, metavar="WxH", help="also render the full sphere at this size")
     parser.set_defaults(run=_street)
 
 
@@ -210,7 +211,7 @@ def _add_preview(commands: argparse._SubParsersAction) -> None:
     add("data", metavar="DATA", type=Path, help="the prepared set")
     add("out", metavar="OUT.png", type=Path, help="the picture")
     add("--samples", type=int, default=4, metavar="N", help="how many, spread over the set")
-    add("--names", type=_names, default="", help="these samples instead, e.g. 00001_FV,00002_RV")
+    add("--names", type=names, default="", help="these samples instead, e.g. 00001_FV,00002_RV")
     parser.set_defaults(run=_preview)
 
 
@@ -286,23 +287,6 @@ def _preview(arguments: argparse.Namespace) -> None:
     print(preview(arguments.data, arguments.out, arguments.samples, arguments.names))
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _base_pixels(text: str) -> tuple[int, ...]:
-    pixels: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if match is None:
-            raise argparse.ArgumentTypeError(f"{text!r} is not like 0-7 or 0,1,4")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last > 11:
-            raise argparse.ArgumentTypeError(f"{text!r}: base pixels are 0 to 11")
-        pixels.extend(range(first, last + 1))
-    return tuple(pixels)
-
-
 def _with_crop(argv: Sequence[str]) -> list[str]:
     """The arguments, with "green" after a --crop that stands alone.
 
@@ -314,21 +298,6 @@ def _with_crop(argv: Sequence[str]) -> list[str]:
         if word == "--crop" and not re.fullmatch(r"[\d,]+|green", following):
             words[position] = "--crop=green"
     return words
-
-
-def _crop(text: str) -> tuple[int, ...] | str:
-    if text == "green":
-        return text
-    if _SIDES.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 0,3,0,3 (left, top, right, bottom)")
-    return tuple(map(int, text.split(",")))
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 640x484")
-    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":
