@@ -4,7 +4,9 @@
 * `healswin.data.writer` builds one so that it can be killed at any moment;
 * `healswin.data.sources` goes back to the images and labels a set was made from;
 * `healswin.data.transforms` turns stored values into a network's input and back;
-* `healswin.data.augment` changes training samples at random;
+* `healswin.data.augment` changes training samples at random, `healswin.data.batch_augment` whole
+  batches on their device;
+* `healswin.data.preparing` makes a set that is not there yet;
 * `healswin.data.prepared` is the LightningDataModule;
 * `healswin.data.predictions` writes and reads what a model predicted.
 

@@ -39,7 +39,7 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from scipy.optimize import brentq
 
 from healswin.equivariance import rotation_about
-from healswin.grid import HealpixGrid, PixelSymmetry, pixel_symmetries
+from healswin.grid import EquiangularGrid, Grid, HealpixGrid, PixelSymmetry, pixel_symmetries
 
 Sample = dict[str, np.ndarray]
 Direction = tuple[float, float, float]
@@ -56,7 +56,7 @@ class Augmentation(ABC):
     """Changes a sample at random."""
 
     @abstractmethod
-    def check(self, grid: HealpixGrid, up: Direction, in_chans: int, dtype: str) -> None:
+    def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse data that it cannot be applied to, before a sample is read.
 
         Args:
@@ -71,7 +71,7 @@ class Augmentation(ABC):
 
     @abstractmethod
     def __call__(
-        self, sample: Sample, grid: HealpixGrid, up: Direction, generator: np.random.Generator
+        self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The changed sample.
 
@@ -102,7 +102,7 @@ class PixelSymmetries(Augmentation):
     keep_up: bool = False
     reflections: bool = True
 
-    def check(self, grid: HealpixGrid, up: Direction, in_chans: int, dtype: str) -> None:
+    def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse a grid of which no symmetry but the identity is left."""
         if len(self._symmetries(grid, up)) == 1:
             raise ValueError(
@@ -111,13 +111,14 @@ class PixelSymmetries(Augmentation):
             )
 
     def __call__(
-        self, sample: Sample, grid: HealpixGrid, up: Direction, generator: np.random.Generator
+        self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The turned sample."""
         symmetries = self._symmetries(grid, up)
         return _permuted(sample, symmetries[generator.integers(len(symmetries))], grid)
 
-    def _symmetries(self, grid: HealpixGrid, up: Direction) -> list[PixelSymmetry]:
+    def _symmetries(self, grid: Grid, up: Direction) -> list[PixelSymmetry]:
+        _check_healpix(self, grid)
         return [
             symmetry
             for symmetry in _symmetries_of(grid)
@@ -147,8 +148,9 @@ class Flip(Augmentation):
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability={self.probability} must be in 0..1")
 
-    def check(self, grid: HealpixGrid, up: Direction, in_chans: int, dtype: str) -> None:
+    def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse an up far from all mirrors, and base pixels that are not mirrored onto others."""
+        _check_healpix(self, grid)
         mirror = self._mirror(up)
         if not mirror.permutes(grid):
             raise ValueError(
@@ -157,7 +159,7 @@ class Flip(Augmentation):
             )
 
     def __call__(
-        self, sample: Sample, grid: HealpixGrid, up: Direction, generator: np.random.Generator
+        self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The sample, mirrored or as it is."""
         mirrored = generator.random() < self.probability
@@ -207,7 +209,7 @@ class ColourJitter(Augmentation):
                 most = " and at most 0.5 (half a turn)" if name == "hue" else ""
                 raise ValueError(f"{name}={strength} must be a number not below 0{most}")
 
-    def check(self, grid: HealpixGrid, up: Direction, in_chans: int, dtype: str) -> None:
+    def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse images that are not 8-bit RGB."""
         if in_chans != 3 or dtype != "uint8":
             raise ValueError(
@@ -216,7 +218,7 @@ class ColourJitter(Augmentation):
             )
 
     def __call__(
-        self, sample: Sample, grid: HealpixGrid, up: Direction, generator: np.random.Generator
+        self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The sample with another image."""
         image, valid = sample["image"], sample["valid"]
@@ -241,8 +243,10 @@ class RandomRotation(Augmentation):
     """Turns maps of the full sphere by a random rotation: (T f)(p) = f(R^-1 p).
 
     R is drawn uniformly from SO(3) (the Haar measure), or from its rotations by at most
-    `max_degrees`. Images are interpolated between four pixels (`HealpixGrid.interpolation`), of
-    which only valid ones take part; labels, depth and `valid` are those of the nearest pixel.
+    `max_degrees`. Images are interpolated between four pixels (``grid.interpolation``), of which
+    only valid ones take part; labels, depth and `valid` are those of the nearest pixel
+    (``grid.lookup``). `healswin.data.batch_augment.BatchRotation` does the same to whole batches,
+    much faster.
 
     Args:
         max_degrees: Largest angle of the rotations, above 0 and at most 180.
@@ -257,16 +261,18 @@ class RandomRotation(Augmentation):
         if not 0 < self.max_degrees <= 180:
             raise ValueError(f"max_degrees={self.max_degrees} must be above 0 and at most 180")
 
-    def check(self, grid: HealpixGrid, up: Direction, in_chans: int, dtype: str) -> None:
+    def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse a part of the sphere, into which a rotation would turn unknown pixels."""
-        if not grid.is_full_sphere:
+        if not isinstance(grid, (HealpixGrid, EquiangularGrid)):
+            raise ValueError(f"{self}: {grid} is no grid of the sphere: leave it out")
+        if isinstance(grid, HealpixGrid) and not grid.is_full_sphere:
             raise ValueError(
                 f"{self}: the maps cover base_pixels={grid.base_pixels}, the full sphere is "
                 "needed: use PixelSymmetries or Flip"
             )
 
     def __call__(
-        self, sample: Sample, grid: HealpixGrid, up: Direction, generator: np.random.Generator
+        self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The turned sample."""
         self.check(grid, up, sample["image"].shape[1], str(sample["image"].dtype))
@@ -304,6 +310,14 @@ def random_rotation(
     part = generator.random() * (max_angle - math.sin(max_angle))
     angle = brentq(lambda w: w - math.sin(w) - part, 0.0, max_angle)
     return rotation_about(axis, angle)
+
+
+def _check_healpix(augmentation: Augmentation, grid: Grid) -> None:
+    if not isinstance(grid, HealpixGrid):
+        raise ValueError(
+            f"{augmentation}: the maps are on {grid}, HEALPix is needed; "
+            "healswin.data.batch_augment.BatchSymmetries knows equiangular grids too"
+        )
 
 
 @lru_cache(maxsize=4)

@@ -1,21 +1,28 @@
 """Predictions as a Zarr group that can be opened again.
 
-One array, ``semantic`` (samples, pixels) uint8, one chunk a sample, and attributes that say on
-which grid it lives and which samples of which prepared set it predicts. Like a prepared set it is
-built under another name and renamed when it is whole.
+| array | shape | dtype | chunk |
+|---|---|---|---|
+| semantic | (sample, pixel) | uint8 | a sample |
+| label | (sample,) | int64 | all |
+| scores | (sample, label) | float32: they sum to 1 in each row | all |
+
+A set of predictions holds classes of pixels, or labels of whole samples with their scores, and
+attributes that say on which grid and which samples of which prepared set they are. Like a prepared
+set it is built under another name and renamed when it is whole.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int64, Shaped, UInt8
 
 from healswin.data.store import PreparedSet, chunk_path, partial_path
 from healswin.grid import HealpixGrid, grid_from_dict
@@ -25,14 +32,15 @@ FORMAT_VERSION = 1
 
 
 class PredictionSet:
-    """Predicted classes, opened for reading. Use `open`.
+    """What was predicted, opened for reading. Use `open`.
 
     Attributes:
         root: The folder.
         attributes: Everything known of the predictions, plain JSON values.
         grid: Grid of the maps.
         sample_names: Names of the predicted samples, in the order of the rows.
-        class_names: Names of the classes.
+        class_names: Names of the classes of pixels; empty if none were predicted.
+        label_names: Names of the labels of whole samples; empty if none were predicted.
     """
 
     def __init__(self, root: Path, attributes: dict[str, Any]) -> None:
@@ -40,7 +48,8 @@ class PredictionSet:
         self.attributes = attributes
         self.grid = grid_from_dict(attributes)
         self.sample_names: list[str] = attributes["sample_names"]
-        self.class_names: list[str] = attributes["class_names"]
+        self.class_names: list[str] = attributes.get("class_names", [])
+        self.label_names: list[str] = attributes.get("label_names", [])
 
     @classmethod
     def open(cls, root: str | Path) -> PredictionSet:
@@ -71,13 +80,54 @@ class PredictionSet:
 
         Raises:
             IndexError: If there is no such row.
-            ValueError: If the row's chunk has been lost, which Zarr would read as zeros.
+            ValueError: If no classes were predicted, or the row's chunk has been lost, which Zarr
+                would read as zeros.
         """
-        if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of {self.root}, which holds rows 0..{len(self) - 1}")
+        self._check(row)
+        if not self.class_names:
+            raise ValueError(f"{self.root} holds no classes of pixels")
         if not chunk_path(self.root, "semantic", row, 2).is_file():
             raise ValueError(f"{self.root} has lost row {row}: run `healswin predict` again")
         return np.asarray(zarr.open_array(self.root / "semantic", mode="r")[row])
+
+    def label(self, row: int) -> int:
+        """Predicted label of a row's sample, an index into `label_names`.
+
+        Raises:
+            IndexError: If there is no such row.
+            ValueError: If no labels were predicted, or they have been lost.
+        """
+        self._check(row)
+        return int(self._labels[row])
+
+    def scores(self, row: int) -> Float32[np.ndarray, " labels"]:
+        """The scores of all labels for a row's sample, which sum to 1.
+
+        Raises:
+            IndexError: If there is no such row.
+            ValueError: If no labels were predicted, or they have been lost.
+        """
+        self._check(row)
+        return self._scores[row]
+
+    @cached_property
+    def _labels(self) -> Int64[np.ndarray, " samples"]:
+        return self._whole("label", 1)
+
+    @cached_property
+    def _scores(self) -> Float32[np.ndarray, "samples labels"]:
+        return self._whole("scores", 2)
+
+    def _check(self, row: int) -> None:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {self.root}, which holds rows 0..{len(self) - 1}")
+
+    def _whole(self, name: str, dimensions: int) -> np.ndarray:
+        if not self.label_names:
+            raise ValueError(f"{self.root} holds no labels of whole samples")
+        if not chunk_path(self.root, name, 0, dimensions).is_file():
+            raise ValueError(f"{self.root} has lost {name!r}: run `healswin predict` again")
+        return np.asarray(zarr.open_array(self.root / name, mode="r")[:])
 
 
 class PredictionFile:
@@ -87,8 +137,9 @@ class PredictionFile:
         root: Where the whole set will be; an older one there is replaced.
         prepared: The set that is predicted.
         indices: Samples of the prepared set, one row each.
-        class_names: Names of the predicted classes.
-        class_colours: Their RGB colours.
+        maps: Dtype of each array (samples, pixels) that `write` fills, by its name.
+        attributes: What else is to be known: ``class_names`` and ``class_colours`` of "semantic",
+            ``label_names`` of "label".
     """
 
     def __init__(
@@ -96,35 +147,53 @@ class PredictionFile:
         root: Path,
         prepared: PreparedSet,
         indices: Sequence[int],
-        class_names: Sequence[str],
-        class_colours: Sequence[Sequence[int]],
+        maps: Mapping[str, str],
+        attributes: Mapping[str, Any],
     ) -> None:
         self.root = root
         self.partial = partial_path(root)
         self._prepared = prepared
-        self._class_names = list(class_names)
-        self._class_colours = [list(colour) for colour in class_colours]
+        self._maps = dict(maps)
+        self._attributes = dict(attributes)
         self._rows = {index: row for row, index in enumerate(indices)}
 
     def create(self) -> None:
-        """Make the empty array. Called by one process, before the others write."""
+        """Make the empty arrays. Called by one process, before the others write."""
         shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        self.partial.mkdir(parents=True)
         pixels = self._prepared.grid.num_pixels
-        zarr.create_array(
-            self.partial / "semantic",
-            shape=(len(self._rows), pixels),
-            chunks=(1, pixels),
-            dtype="uint8",
-            config={"write_empty_chunks": True},
-        )
+        for name, dtype in self._maps.items():
+            zarr.create_array(
+                self.partial / name,
+                shape=(len(self._rows), pixels),
+                chunks=(1, pixels),
+                dtype=dtype,
+                config={"write_empty_chunks": True},
+            )
 
-    def write(self, index: int, labels: UInt8[np.ndarray, " pixels"]) -> None:
-        """Store the prediction of one sample of the prepared set."""
+    def write(self, name: str, index: int, values: Shaped[np.ndarray, " pixels"]) -> None:
+        """Store the map that is predicted for one sample of the prepared set."""
         # Zarr leaves out chunks that equal the fill value unless it is told to write them, and
         # `open_array` forgets what it is told.
-        array = zarr.open_array(self.partial / "semantic", mode="r+")
-        array.with_config({"write_empty_chunks": True})[self._rows[index]] = labels
+        array = zarr.open_array(self.partial / name, mode="r+")
+        array.with_config({"write_empty_chunks": True})[self._rows[index]] = values
+
+    def write_all(self, name: str, values: Shaped[np.ndarray, " samples *any"]) -> None:
+        """Store small values of all samples, in the order of the rows. Called by one process.
+
+        Raises:
+            ValueError: If there is not one row a sample.
+        """
+        if len(values) != len(self._rows):
+            raise ValueError(f"{name} has {len(values)} rows for {len(self._rows)} samples")
+        array = zarr.create_array(
+            self.partial / name,
+            shape=values.shape,
+            chunks=values.shape,
+            dtype=values.dtype,
+            config={"write_empty_chunks": True},
+        )
+        array[...] = values
 
     def finish(self) -> None:
         """State what the predictions are and give them their name. Called by one process.
@@ -133,16 +202,17 @@ class PredictionFile:
             ValueError: If samples were not written.
         """
         prepared = self._prepared
-        missing = [
-            index
-            for index, row in self._rows.items()
-            if not chunk_path(self.partial, "semantic", row, 2).is_file()
-        ]
-        if missing:
-            raise ValueError(
-                f"{self.partial} lacks {len(missing)} of {len(self._rows)} samples, first "
-                f"{prepared.sample_names[missing[0]]}"
-            )
+        for name in self._maps:
+            missing = [
+                index
+                for index, row in self._rows.items()
+                if not chunk_path(self.partial, name, row, 2).is_file()
+            ]
+            if missing:
+                raise ValueError(
+                    f"{self.partial} lacks {len(missing)} of {len(self._rows)} samples, first "
+                    f"{prepared.sample_names[missing[0]]}"
+                )
         attributes = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -150,8 +220,7 @@ class PredictionFile:
             **prepared.grid.to_dict(),
             **({"order": "nested"} if isinstance(prepared.grid, HealpixGrid) else {}),
             "pole": prepared.pole,
-            "class_names": self._class_names,
-            "class_colours": self._class_colours,
+            **self._attributes,
             "sample_names": [prepared.sample_names[index] for index in self._rows],
             "sample_camera": [prepared.sample_camera[index] for index in self._rows],
             "complete": True,

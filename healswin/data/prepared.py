@@ -8,9 +8,10 @@ A batch is a dict of tensors:
 | semantic | (batch, pixels) | int64 | class, `ignore_index` where there is none |
 | depth | (batch, pixels) | float32 | metres along the ray, +inf sky, NaN unknown |
 | valid | (batch, pixels) | bool | the camera sees the pixel |
+| label | (batch,) | int64 | class of the whole sample |
 | sample | (batch,) | int64 | index into the set |
 
-with semantic and depth where the set has them. Pixels that are not valid hold class
+with semantic, depth and label where the set has them. Pixels that are not valid hold class
 `ignore_index` (class 0 in a set made with `--invalid void`) and depth NaN; that is how losses and
 metrics leave them out.
 """
@@ -28,9 +29,12 @@ from jaxtyping import Bool, UInt8
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_collate
 
 from healswin.data.augment import Augmentation
+from healswin.data.batch_augment import Batch, BatchAugmentation
+from healswin.data.preparing import prepare_if_missing
 from healswin.data.sources import source_image, source_labels
 from healswin.data.store import PreparedSet
 from healswin.data.transforms import Normalisation, class_weights
@@ -38,12 +42,17 @@ from healswin.data.transforms import Normalisation, class_weights
 # Enough for a surround rig; bounded where every sample is calibrated anew.
 _FIELDS_KEPT = 16
 
+# Where a batch carries what was drawn for it, and a number that is part of the seed of that.
+_DRAWN = "drawn"
+_BATCH_STREAM = 1
+
 
 class PreparedDataset(Dataset):
     """Some samples of a prepared set as dicts of tensors.
 
     An item is asked for by its position among the samples, or by position and epoch. The random
-    numbers of its augmentations depend on seed, epoch and sample alone.
+    numbers of its augmentations depend on seed, epoch and sample alone. Many items at once, as a
+    DataLoader asks for them, are stacked as they are stored and normalised together.
 
     Args:
         prepared: The set.
@@ -74,19 +83,39 @@ class PreparedDataset(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, torch.Tensor]:
+    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Tensor]:
+        index, values = self._loaded(item)
+        batch = self._tensors({key: [value] for key, value in values.items()}, [index])
+        return {key: value[0] for key, value in batch.items()}
+
+    def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> LoadedBatch:
+        loaded = [self._loaded(item) for item in items]
+        keys = loaded[0][1]
+        stacks = {key: [values[key] for _, values in loaded] for key in keys}
+        return LoadedBatch(self._tensors(stacks, [index for index, _ in loaded]))
+
+    def _tensors(self, stacks: dict[str, list], indices: list[int]) -> dict[str, Tensor]:
+        # Stacking copies: what is kept, or what Zarr hands out, must not be written to.
+        arrays = {key: np.stack(values) for key, values in stacks.items()}
+        batch = {"image": torch.from_numpy(self._normalise(arrays["image"]))}
+        for key in ("semantic", "depth", "valid", "label"):
+            if key in arrays:
+                whole = key in ("semantic", "label")
+                values = arrays[key].astype(np.int64) if whole else arrays[key]
+                batch[key] = torch.from_numpy(values)
+        batch["sample"] = torch.tensor(indices)
+        return batch
+
+    def _loaded(self, item: int | tuple[int, int]) -> tuple[int, dict[str, Any]]:
+        """The index of an item, and its arrays as stored, augmented."""
         position, epoch = item if isinstance(item, tuple) else (item, 0)
         index = self.indices[position]
-        values = self._augmented(self._stored(index), index, epoch)
-        sample = {"image": torch.from_numpy(self._normalise(values["image"]))}
-        if "semantic" in values:
-            sample["semantic"] = torch.from_numpy(values["semantic"].astype(np.int64))
-        for key in ("depth", "valid"):
-            if key in values:
-                # A copy: what is kept or what Zarr hands out must not be written to.
-                sample[key] = torch.from_numpy(np.array(values[key]))
-        sample["sample"] = torch.tensor(index)
-        return sample
+        values = self._stored(index)
+        if self.augmentations:
+            values = self._augmented(values, index, epoch)
+        if "label" in self.tasks:  # of the whole sample: no augmentation changes it
+            values["label"] = self.prepared.label(index)
+        return index, values
 
     def _stored(self, index: int) -> dict[str, np.ndarray]:
         values = {"image": self.prepared.image(index)}
@@ -113,6 +142,28 @@ class PreparedDataset(Dataset):
         return self._valid[camera]
 
 
+class LoadedBatch(Sequence):
+    """Samples that were stacked already; a sequence of dicts, as any collating function takes it.
+
+    Args:
+        tensors: The stacks, (batch, ...) each.
+    """
+
+    def __init__(self, tensors: Batch) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors["sample"])
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        return {key: values[row] for key, values in self.tensors.items()}
+
+
+def collate(samples: Sequence[dict[str, Tensor]]) -> Batch:
+    """A batch of samples; those that were stacked already are taken as they are."""
+    return samples.tensors if isinstance(samples, LoadedBatch) else default_collate(samples)
+
+
 class TrainingSampler(DistributedSampler):
     """Positions of the training samples in random order, each with the epoch.
 
@@ -133,7 +184,9 @@ class PreparedDataModule(LightningDataModule):
     are attributes, so that a command line can link them and a configuration states them once.
     Shuffling depends on `seed` and the epoch alone, and the augmentation of a sample on these and
     the sample. So a resumed training sees what an undisturbed one sees, and neither `workers` nor
-    the number of devices changes how a sample looks in an epoch.
+    the number of devices changes how a sample looks in an epoch. Batch augmentations come after
+    the others, while training only; their numbers are drawn on the CPU, and the batch is changed
+    on its device.
 
     Args:
         root: Folder of the prepared set.
@@ -149,6 +202,12 @@ class PreparedDataModule(LightningDataModule):
         class_colours: Their RGB colours.
         augmentations: Random changes of the training samples, applied in this order; see
             `healswin.data.augment`.
+        batch_augmentations: Random changes of normalised training batches on their device, applied
+            in this order; see `healswin.data.batch_augment`.
+        prepare: Arguments of `healswin-prep` that make the set if `root` is not there; see
+            `healswin.data.preparing`.
+        label_names: Names of the labels of whole samples that a model predicts, for a set without
+            labels; the command line takes them from the checkpoint.
 
     Attributes:
         prepared: The set.
@@ -160,6 +219,7 @@ class PreparedDataModule(LightningDataModule):
         num_classes: Number of classes.
         class_names: Their names.
         class_colours: Their RGB colours.
+        label_names: Names of the labels of whole samples; empty if they are not loaded.
         class_weights: See `healswin.data.transforms.class_weights`; of the training split.
         ignore_index: Label of pixels without truth.
 
@@ -180,8 +240,12 @@ class PreparedDataModule(LightningDataModule):
         class_names: list[str] | None = None,
         class_colours: list[list[int]] | None = None,
         augmentations: list[Augmentation] | None = None,
+        batch_augmentations: list[BatchAugmentation] | None = None,
+        prepare: str | None = None,
+        label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
+        prepare_if_missing(root, prepare)
         self.prepared = PreparedSet.open(root)
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size} must be at least 1")
@@ -218,6 +282,11 @@ class PreparedDataModule(LightningDataModule):
             self.prepared.class_colours if labelled else list(class_colours or [])
         )
         self.num_classes: int = len(self.class_names)
+        if "label" in self.tasks and label_names is not None:
+            raise ValueError(f"label_names={label_names}: {root} has labels and names them")
+        self.label_names: list[str] = (
+            list(self.prepared.label_names) if "label" in self.tasks else list(label_names or [])
+        )
         self.class_weights: list[float] | None = (
             class_weights(self.prepared.class_frequencies) if labelled else None
         )
@@ -227,20 +296,30 @@ class PreparedDataModule(LightningDataModule):
             augmentation.check(
                 self.prepared.grid, self.up, self.in_chans, self.prepared.image_dtype
             )
+        self.batch_augmentations = list(batch_augmentations or [])
+        for augmentation in self.batch_augmentations:
+            augmentation.check(self.prepared.grid)
         self._training = _some_of(self.prepared.split["train"], train_fraction, seed)
         self._said_which_test = False
         self.normalisation = Normalisation(self.prepared.image_mean, self.prepared.image_std)
 
-    def state_dict(self) -> dict[str, list]:
+    def state_dict(self) -> dict[str, Any]:
         """What weights need to know of the data they were trained on; kept in checkpoints."""
         return {
             "image_mean": self.normalisation.mean.tolist(),
             "image_std": self.normalisation.std.tolist(),
             "class_names": self.class_names,
             "class_colours": self.class_colours,
+            "label_names": self.label_names,
+            "up": list(self.up),
+            "image_dtype": self.prepared.image_dtype,
+            "data": {
+                "name": self.prepared.root.name,
+                "fingerprint": self.prepared.fingerprint,
+            },
         }
 
-    def load_state_dict(self, state_dict: dict[str, list]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Normalise images as they were when the checkpoint's weights were trained."""
         self.normalisation = Normalisation(state_dict["image_mean"], state_dict["image_std"])
 
@@ -262,6 +341,51 @@ class PreparedDataModule(LightningDataModule):
             seed=self.seed,
         )
         return self._loader(dataset, sampler)
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """While training: draw what the batch augmentations will do, before the batch moves."""
+        if self.batch_augmentations and self.trainer is not None and self.trainer.training:
+            return {**batch, _DRAWN: self.draw_augmentations(batch, self.trainer.current_epoch)}
+        return batch
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Apply the batch augmentations, on the device of the batch."""
+        if _DRAWN not in batch:
+            return batch
+        return self.apply_augmentations(
+            {k: v for k, v in batch.items() if k != _DRAWN}, batch[_DRAWN]
+        )
+
+    def draw_augmentations(self, batch: Batch, epoch: int) -> list[Tensor]:
+        """What the batch augmentations will do to each sample, by seed, epoch and sample alone.
+
+        Args:
+            batch: On the CPU; only ``sample`` is looked at.
+            epoch: Of the training.
+
+        Returns:
+            What each augmentation drew, (batch, ...).
+        """
+        # The last number sets them apart from what `augmentations` draw for the same sample.
+        generators = [
+            np.random.default_rng((self.seed, epoch, index, _BATCH_STREAM))
+            for index in batch["sample"].tolist()
+        ]
+        grid = self.prepared.grid
+        return [augmentation.draw(generators, grid) for augmentation in self.batch_augmentations]
+
+    def apply_augmentations(self, batch: Batch, drawn: Sequence[Tensor]) -> Batch:
+        """The batch as the batch augmentations make it.
+
+        Args:
+            batch: On any device.
+            drawn: The answer of `draw_augmentations`, on the same device.
+        """
+        black = np.zeros((1, self.in_chans), dtype=self.prepared.image_dtype)
+        background = torch.from_numpy(self.normalisation(black)[:, 0]).to(batch["image"])
+        for augmentation, numbers in zip(self.batch_augmentations, drawn, strict=True):
+            batch = augmentation(batch, numbers, self.prepared.grid, background)
+        return batch
 
     def val_dataloader(self) -> DataLoader:
         """The validation split in its order."""
@@ -327,6 +451,7 @@ class PreparedDataModule(LightningDataModule):
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
+            collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),

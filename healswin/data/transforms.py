@@ -31,14 +31,14 @@ class Normalisation:
         self.std = np.where(deviation > 0, deviation, 1.0)
 
     def __call__(
-        self, image: Shaped[np.ndarray, "pixels channels"]
-    ) -> Float32[np.ndarray, "channels pixels"]:
-        """The normalised image, channels first.
+        self, image: Shaped[np.ndarray, "*batch pixels channels"]
+    ) -> Float32[np.ndarray, "*batch channels pixels"]:
+        """The normalised image, or batch of images, channels first.
 
         Raises:
             ValueError: If the number of channels does not fit.
         """
-        if image.ndim != 2 or image.shape[1] != self.mean.size:
+        if image.ndim < 2 or image.shape[-1] != self.mean.size:
             raise ValueError(
                 f"the image has shape {image.shape}, (pixels, {self.mean.size}) is needed"
             )
@@ -46,7 +46,7 @@ class Normalisation:
         mean = (scale * self.mean).astype(np.float32)
         factor = (1 / (scale * self.std)).astype(np.float32)
         # Contiguous by channel first: the arithmetic then runs along memory.
-        values = np.ascontiguousarray(image.T).astype(np.float32)
+        values = np.ascontiguousarray(np.swapaxes(image, -1, -2)).astype(np.float32)
         # The mean goes first: of maps that vary little about a large mean nothing is lost.
         values -= mean[:, None]
         values *= factor[:, None]

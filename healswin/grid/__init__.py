@@ -29,7 +29,8 @@ in exactly one. A grid of some base pixels leaves quadrants out, and nothing els
 `discs` are the alternative without windows: the pixels within a distance of each pixel.
 `neighbours` are the eight pixels around a pixel. `turn_classes` says which windows or discs are
 quarter turns of each other, so that what depends on their geometry is computed once. healpy does
-the index arithmetic, here and nowhere else, and only at construction.
+the index arithmetic, here and nowhere else, and only at construction; it is imported where it is
+used, for with it come a plotting library and 60 MB, which the other grids do without.
 
 Two other grids serve the baselines: `EquiangularGrid` those that transform on the sphere,
 `ImageGrid` those that see images. A `Grid` is any of the three.

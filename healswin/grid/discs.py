@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Bool, Int64
 
@@ -105,6 +104,8 @@ def _first_quarter(nside: int, radius: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _near(sphere: HealpixGrid, vectors: np.ndarray, radius: float) -> np.ndarray:
     """Pixels within the radius of each vector, (vectors, most); ``num_pixels`` for none."""
+    import healpy as hp
+
     angle = radius * sphere.pixel_spacing + _TOLERANCE
     # What lies within the angle fits, with whole pixels, into a disc that is wider by the radius
     # of the widest pixel; and no disc of that radius has more area than a flat one.

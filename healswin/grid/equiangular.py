@@ -92,6 +92,46 @@ class EquiangularGrid:
         point = np.floor(np.arctan2(y, x) * self.bandwidth / np.pi + 0.5).astype(np.int64) % size
         return np.where(known, np.clip(ring, 0, size - 1) * size + point, -1)
 
+    def interpolation(
+        self, vectors: Float[np.ndarray, "*any 3"]
+    ) -> tuple[Int64[np.ndarray, "*any 4"], Float[np.ndarray, "*any 4"]]:
+        """Four points around each direction and their weights, bilinear in both angles.
+
+        The next ring beyond the last before a pole is that ring again, on the opposite meridian.
+
+        Args:
+            vectors: Directions of any length above zero.
+
+        Returns:
+            Indices of points, and weights that add up to 1; both 0 where a direction is not finite
+            or zero.
+        """
+        vectors = np.asarray(vectors, dtype=np.float64)
+        known = np.isfinite(vectors).all(axis=-1) & (vectors != 0).any(axis=-1)
+        x, y, z = np.moveaxis(np.where(known[..., None], vectors, 1.0), -1, 0)
+        size, b = 2 * self.bandwidth, self.bandwidth
+        half = 0.5 if self.sampling == "soft" else 0.0
+        steps = np.arctan2(np.hypot(x, y), z) * size / np.pi - half
+        ring = np.clip(np.floor(steps), np.floor(-half), size - 1)
+        # Across the south pole the two rings are 2 (pi - colatitude of the last) apart.
+        down = (steps - ring) / np.where(ring == size - 1, 2 - 2 * half, 1.0)
+        longitude = np.arctan2(y, x) * b / np.pi
+        point = np.floor(longitude)
+        right = longitude - point
+        upper, point = ring.astype(np.int64), point.astype(np.int64)
+        index, weights = [], []
+        for rows, row_weight in ((upper, 1 - down), (upper + 1, down)):
+            beyond = (rows < 0) | (rows >= size)
+            rows = np.where(rows < 0, 0, np.where(rows >= size, size - 1, rows))
+            for points, point_weight in ((point, 1 - right), (point + 1, right)):
+                index.append(rows * size + (points + b * beyond) % size)
+                weights.append(row_weight * point_weight)
+        found = known[..., None]
+        return (
+            np.where(found, np.stack(index, axis=-1), 0),
+            np.where(found, np.stack(weights, axis=-1), 0.0),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The grid as plain values, as they stand in the attributes of a prepared set."""
         return {"grid": self.sampling, "bandwidth": self.bandwidth}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Float
 
@@ -30,6 +29,8 @@ def band_limited_map(
     Raises:
         ValueError: If channels is below 1 or lmax does not fit the grid.
     """
+    import healpy as hp
+
     if channels < 1:
         raise ValueError(f"channels={channels} must be at least 1")
     if not 0 <= lmax < 3 * grid.nside:

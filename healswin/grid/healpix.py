@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
@@ -96,15 +95,21 @@ class HealpixGrid:
 
         x grows to the north-east, y to the north-west, as in healpy's ``pix2xyf(nest=True)``.
         """
+        import healpy as hp
+
         x, y, face = hp.pix2xyf(self.nside, self.pixels(), nest=True)
         return face.astype(np.int64), x.astype(np.int64), y.astype(np.int64)
 
     def vectors(self) -> Float[np.ndarray, "pixels 3"]:
         """Unit vectors to the pixel centres, float64."""
+        import healpy as hp
+
         return np.stack(hp.pix2vec(self.nside, self.pixels(), nest=True), axis=-1)
 
     def angles(self) -> tuple[Float[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
         """Colatitude theta in [0, pi] and longitude phi in [0, 2 pi) of the pixel centres."""
+        import healpy as hp
+
         return hp.pix2ang(self.nside, self.pixels(), nest=True)
 
     def lookup(self, vectors: Float[np.ndarray, "*any 3"]) -> Int64[np.ndarray, "*any"]:
@@ -117,6 +122,8 @@ class HealpixGrid:
             Indices into the grid; -1 where the direction lies in a base pixel that the grid does
             not have, or is zero or not a number.
         """
+        import healpy as hp
+
         vectors = np.asarray(vectors, dtype=np.float64)
         known = _is_direction(vectors)
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
@@ -136,6 +143,8 @@ class HealpixGrid:
             Grid indices and weights. The weights add up to 1 for every direction inside the
             grid's base pixels; where no pixel is known they, and the indices, are 0.
         """
+        import healpy as hp
+
         vectors = np.asarray(vectors, dtype=np.float64)
         known = _is_direction(vectors)
         safe = np.where(known[..., None], vectors, (0.0, 0.0, 1.0))
@@ -207,6 +216,8 @@ class HealpixGrid:
 
     def ring_order(self) -> Int64[np.ndarray, " pixels"]:
         """Position in the full-sphere RING order of every pixel of the grid."""
+        import healpy as hp
+
         return hp.nest2ring(self.nside, self.pixels()).astype(np.int64)
 
     def index_of(self, pixels: Int64[np.ndarray, "*any"]) -> Int64[np.ndarray, "*any"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Int64
 
@@ -28,5 +27,7 @@ def neighbours(grid: HealpixGrid) -> Int64[np.ndarray, "pixels 8"]:
     Returns:
         (pixels, 8) int64; -1 where there is no neighbour, or it lies outside the grid's faces.
     """
+    import healpy as hp
+
     around = np.stack(hp.get_all_neighbours(grid.nside, grid.pixels(), nest=True), axis=-1)
     return grid.index_of(around.astype(np.int64))

@@ -20,7 +20,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import healpy as hp
 import numpy as np
 from jaxtyping import Bool, Int64
 
@@ -161,6 +160,8 @@ def _ring(grid: HealpixGrid, shift: int) -> WindowShift:
     group for each face, and are filled with the pixels that no other took: in the equatorial
     faces from their western neighbour face, then in the northern faces from what is left.
     """
+    import healpy as hp
+
     if grid.base_pixels not in (_FISHEYE_FACES, _ALL_FACES):
         raise ValueError(
             f"the shift 'ring' exists for base pixels 0..7 and for all 12, not for "

@@ -11,12 +11,14 @@ from healswin.layers.gathers import WeightedSum
 from healswin.layers.neighbourhoods import Neighbourhoods
 from healswin.layers.patches import PatchEmbed, PatchExpand, PatchMerge
 from healswin.layers.resampling import MeanExpand, MeanMerge, RingStem, blur, interpolation
+from healswin.layers.rotation import MapRotation
 
 __all__ = [
     "Attention",
     "Block",
     "BlockSettings",
     "FrameBias",
+    "MapRotation",
     "MeanExpand",
     "MeanMerge",
     "Neighbourhoods",

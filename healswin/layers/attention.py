@@ -214,6 +214,10 @@ def fused_is_faster(q: Tensor, dropout: bool) -> bool:
 
     On a CPU the fused kernel has no backward pass of its own and no dropout: in training the
     written-out products are faster. On other devices it saves the memory of the weights.
+
+    Args:
+        q: Queries (blocks, heads, tokens, channels).
+        dropout: Whether weights are dropped.
     """
     if q.device.type != "cpu":
         # torch's memory-efficient kernel draws no dropout for more blocks than that.

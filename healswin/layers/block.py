@@ -331,7 +331,7 @@ class Stage(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens channels"]
     ) -> Float[Tensor, "batch tokens channels"]:
-        """Apply the blocks, with the first and the second partition in turn."""
+        """The tokens after all blocks, with the first and the second partition in turn."""
         tangents = None
         for i, block in enumerate(self.blocks):
             places = self.places.first
@@ -367,6 +367,9 @@ def in_runs(
         function: From tokens to tokens; may make several of one.
         x: Tokens.
         children: How many it makes of one.
+
+    Returns:
+        What it makes of all tokens at once, in less memory.
     """
     run = max(1, tokens_per_run(x) // children)
     return _joined([function(tokens) for tokens in x.split(run, dim=1)])

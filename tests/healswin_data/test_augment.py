@@ -16,7 +16,7 @@ from healswin.data.augment import (
     RandomRotation,
     random_rotation,
 )
-from healswin.grid import HealpixGrid, pixel_symmetries
+from healswin.grid import EquiangularGrid, HealpixGrid, ImageGrid, pixel_symmetries
 
 FISHEYE = HealpixGrid(8, tuple(range(8)))
 SPHERE = HealpixGrid(8)
@@ -327,3 +327,30 @@ def test_samples_that_do_not_fit_are_refused_too():
         RandomRotation()(make_sample(FISHEYE), FISHEYE, ZENITH, generator)
     with pytest.raises(ValueError, match="8-bit RGB"):
         ColourJitter()(make_sample(FISHEYE, dtype=np.float32), FISHEYE, ZENITH, generator)
+
+
+@pytest.mark.parametrize("sampling", ["soft", "driscoll-healy"])
+def test_equiangular_maps_are_rotated_too(sampling):
+    """p . a becomes p . R a; what is not valid travels and does not darken."""
+    grid, axis = EquiangularGrid(16, sampling), np.array([0.6, -0.48, 0.64])
+    sample = make_sample(grid, dtype=np.float32, channels=1)
+    sample["image"] = (grid.vectors() @ axis + 3).astype(np.float32)[:, None]
+    changed = RandomRotation()(sample, grid, ZENITH, np.random.default_rng(4))
+    matrix = random_rotation(np.random.default_rng(4))
+    nearest = grid.lookup(grid.vectors() @ matrix)
+    np.testing.assert_array_equal(changed["valid"], sample["valid"][nearest])
+    np.testing.assert_array_equal(changed["semantic"], sample["semantic"][nearest])
+    expected = grid.vectors() @ matrix @ axis + 3
+    valid = changed["valid"]
+    np.testing.assert_allclose(changed["image"][valid, 0], expected[valid], atol=0.1)
+    assert not changed["image"][~valid].any()
+
+
+@pytest.mark.parametrize("augmentation", [PixelSymmetries(), Flip(), RandomRotation()], ids=str)
+@pytest.mark.parametrize("grid", [EquiangularGrid(4), ImageGrid(4, 4)], ids=str)
+def test_grids_of_another_kind(augmentation, grid):
+    if isinstance(augmentation, RandomRotation) and isinstance(grid, EquiangularGrid):
+        assert augmentation.check(grid, ZENITH, 3, "uint8") is None
+        return
+    with pytest.raises(ValueError, match=r"HEALPix is needed|no grid of the sphere"):
+        augmentation.check(grid, ZENITH, 3, "uint8")

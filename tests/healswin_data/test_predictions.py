@@ -11,9 +11,9 @@ from healswin.data.predictions import PredictionFile, PredictionSet
 def predictions(prepared, tmp_path):
     """A set, and the file of predictions of its samples 2 and 0."""
     street = PreparedSet.open(prepared(4))
-    file = PredictionFile(
-        tmp_path / "predictions", street, [2, 0], street.class_names, street.class_colours
-    )
+    names = {"class_names": street.class_names, "class_colours": street.class_colours}
+    maps = {"semantic": "uint8"}
+    file = PredictionFile(tmp_path / "predictions", street, [2, 0], maps, names)
     file.create()
     return street, file
 
@@ -21,8 +21,8 @@ def predictions(prepared, tmp_path):
 def test_rows_come_back_also_where_all_is_class_0(predictions):
     street, file = predictions
     labels = np.random.default_rng(0).integers(0, 12, street.grid.num_pixels).astype(np.uint8)
-    file.write(0, labels)
-    file.write(2, np.zeros_like(labels))
+    file.write("semantic", 0, labels)
+    file.write("semantic", 2, np.zeros_like(labels))
     file.finish()
     opened = PredictionSet.open(file.root)
     assert opened.sample_names == [street.sample_names[2], street.sample_names[0]]
@@ -32,8 +32,30 @@ def test_rows_come_back_also_where_all_is_class_0(predictions):
 
 def test_what_is_not_predicted_is_told(predictions):
     street, file = predictions
-    file.write(2, np.zeros(street.grid.num_pixels, dtype=np.uint8))
+    file.write("semantic", 2, np.zeros(street.grid.num_pixels, dtype=np.uint8))
     with pytest.raises(ValueError, match=f"lacks 1 of 2 samples, first {street.sample_names[0]}"):
         file.finish()
     with pytest.raises(ValueError, match="holds no predictions"):
         PredictionSet.open(file.root)
+
+
+def test_labels_and_their_scores_come_back(prepared, tmp_path):
+    street = PreparedSet.open(prepared(4))
+    names = {"label_names": ["day", "night"]}
+    file = PredictionFile(tmp_path / "predictions", street, [2, 0, 1], {}, names)
+    file.create()
+    labels = np.array([0, 0, 1])
+    scores = np.array([[0.75, 0.25], [1, 0], [0, 1]], dtype=np.float32)
+    with pytest.raises(ValueError, match="label has 2 rows for 3 samples"):
+        file.write_all("label", labels[:2])
+    file.write_all("label", labels)
+    file.write_all("scores", scores)
+    file.finish()
+    opened = PredictionSet.open(file.root)
+    assert (opened.label_names, opened.class_names) == (["day", "night"], [])
+    assert [opened.label(row) for row in range(3)] == [0, 0, 1]
+    np.testing.assert_array_equal(opened.scores(0), scores[0])
+    with pytest.raises(IndexError, match="row 3"):
+        opened.scores(3)
+    with pytest.raises(ValueError, match="holds no classes of pixels"):
+        opened.semantic(0)

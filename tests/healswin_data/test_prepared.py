@@ -1,17 +1,23 @@
 """The data module over a converted set."""
 
+import json
+
 import cv2
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from plain_set import CLASSES, LABELS, write_plain_set
 from synwoodscape_folder import write_synwoodscape
+from torch.utils.data import default_collate
 
 from data_prep.classes import SYNWOODSCAPE_CLASSES
 from data_prep.conversion import Conversion
 from data_prep.convert import convert
-from healswin.data import PreparedDataModule, PreparedSet
-from healswin.grid import HealpixGrid
+from healswin.data import PreparedDataModule, PreparedDataset, PreparedSet
+from healswin.data.augment import RandomRotation
+from healswin.data.prepared import collate
+from healswin.grid import EquiangularGrid, HealpixGrid
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +243,61 @@ def test_wrong_arguments(root, arguments, match):
 def test_a_set_that_is_none(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         PreparedDataModule(str(tmp_path / "nothing"))
+
+
+@pytest.fixture(scope="module")
+def strokes(tmp_path_factory):
+    """Seven maps with a label each, classes of pixels too, on an equiangular grid."""
+    out = tmp_path_factory.mktemp("strokes") / "strokes"
+    return str(write_plain_set(out, EquiangularGrid(4), ("semantic", "label")))
+
+
+def test_labels_of_whole_samples(strokes):
+    data = PreparedDataModule(strokes, batch_size=3)
+    batch = next(iter(data.train_dataloader()))
+    assert (batch["label"].shape, batch["label"].dtype) == ((3,), torch.int64)
+    stored = [data.prepared.label(index) for index in batch["sample"].tolist()]
+    assert batch["label"].tolist() == stored
+    assert data.label_names == LABELS
+    assert data.class_names == CLASSES
+    without = PreparedDataModule(strokes, tasks=["semantic"])
+    assert without.label_names == []
+    assert "label" not in next(iter(without.val_dataloader()))
+
+
+def test_names_of_labels_that_are_not_in_the_set(strokes):
+    data = PreparedDataModule(strokes, tasks=[], label_names=["a", "b"])
+    assert data.label_names == ["a", "b"]
+    with pytest.raises(ValueError, match=r"label_names=\['a'\].*has labels and names them"):
+        PreparedDataModule(strokes, label_names=["a"])
+
+
+def test_a_checkpoint_says_what_it_was_trained_on(strokes):
+    data = PreparedDataModule(strokes)
+    state = json.loads(json.dumps(data.state_dict()))
+    assert state["label_names"] == LABELS
+    assert state["up"] == list(data.prepared.up)
+    assert state["image_dtype"] == "uint8"
+    assert state["data"] == {"name": "strokes", "fingerprint": data.prepared.fingerprint}
+    old = {key: state[key] for key in ("image_mean", "image_std", "class_names", "class_colours")}
+    data.load_state_dict(old)
+    data.load_state_dict(state)
+
+
+@pytest.mark.parametrize("augmentations", [(), (RandomRotation(),)])
+def test_many_samples_at_once_are_those_one_by_one(strokes, augmentations):
+    """The twin of loading a batch: single samples, collated by torch."""
+    prepared = PreparedSet.open(strokes)
+    dataset = PreparedDataset(
+        prepared, [5, 1, 2], prepared.tasks, augmentations=augmentations, seed=3
+    )
+    items = [(2, 7), (0, 7), (1, 8)]
+    loaded = dataset.__getitems__(items)
+    assert len(loaded) == 3
+    expected = default_collate([dataset[item] for item in items])
+    assert expected["sample"].tolist() == [2, 5, 1]
+    for batch in (collate(loaded), default_collate(loaded), collate(list(loaded))):
+        assert batch.keys() == expected.keys()
+        for key in expected:
+            assert batch[key].dtype == expected[key].dtype
+            assert torch.equal(batch[key], expected[key])
