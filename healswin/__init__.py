@@ -10,12 +10,20 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "HealpixGrid": "healswin.grid",
-    "create_model": "healswin.models",
+    "create_model": "healswin.zoo",
     "list_models": "healswin.models",
+    "load_model": "healswin.zoo",
     "register_model": "healswin.models",
 }
 
-__all__ = ["HealpixGrid", "__version__", "create_model", "list_models", "register_model"]
+__all__ = [
+    "HealpixGrid",
+    "__version__",
+    "create_model",
+    "list_models",
+    "load_model",
+    "register_model",
+]
 
 
 def __getattr__(name: str) -> object:

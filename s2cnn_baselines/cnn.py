@@ -194,6 +194,8 @@ def _checked_size(size: CNNSize | str, known: Mapping[str, CNNSize]) -> CNNSize:
         if size not in known:
             raise ValueError(f"size={size!r} must be one of {list(known)}, or a CNNSize")
         return known[size]
+    if isinstance(size, Mapping):
+        size = CNNSize(**{name: tuple(values) for name, values in size.items()})
     lengths = (len(size.features), len(size.kernel_sizes), len(size.strides))
     if len(set(lengths)) > 1 or not lengths[0]:
         raise ValueError(

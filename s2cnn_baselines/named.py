@@ -12,9 +12,16 @@ from functools import partial
 from torch import nn
 
 from healswin.grid import EquiangularGrid, Grid
-from healswin.models import register_model
+from healswin.models import register_model, register_network
 from s2cnn_baselines.cnn import CNNClassifier, CNNSegmenter
 from s2cnn_baselines.s2cnn import S2CNNClassifier, S2CNNDeepClassifier, S2CNNSegmenter
+
+# The classes themselves, as configurations and checkpoints name them.
+register_network("s2cnn_segmenter", S2CNNSegmenter, EquiangularGrid)
+register_network("s2cnn_classifier", S2CNNClassifier, EquiangularGrid)
+register_network("s2cnn_deep_classifier", S2CNNDeepClassifier, EquiangularGrid)
+register_network("cnn_segmenter", CNNSegmenter, EquiangularGrid)
+register_network("cnn_classifier", CNNClassifier, EquiangularGrid)
 
 # Numbers of parameters are those with one channel in and 11 (segmenters) or 10 classes out.
 _NAMED: dict[str, Callable[..., nn.Module]] = {

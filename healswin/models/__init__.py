@@ -2,7 +2,13 @@
 
 from healswin.models.healswin import HealSwin, HealSwinEncoder
 from healswin.models.published import from_published
-from healswin.models.registry import create_model, list_models, register_model
+from healswin.models.registry import (
+    create_model,
+    list_models,
+    network_name,
+    register_model,
+    register_network,
+)
 from healswin.models.swin import SwinUNet
 
 __all__ = [
@@ -12,5 +18,7 @@ __all__ = [
     "create_model",
     "from_published",
     "list_models",
+    "network_name",
     "register_model",
+    "register_network",
 ]

@@ -42,7 +42,7 @@ from healswin.models.heads import (
     stage_numbers,
     with_other_classes,
 )
-from healswin.models.registry import register_model
+from healswin.models.registry import register_model, register_network
 
 Stem = Literal["patches", "rings"]
 Resampling = Literal["published", "mean"]
@@ -536,6 +536,7 @@ def _register(name: str, about: str, settings: dict[str, object]) -> None:
     register_model(name)(build)
 
 
+register_network("healswin", HealSwin, HealpixGrid)
 _register(
     "healswin_unet_paper", "As published, 41.28 M parameters for 3 -> 10 channels.", _PUBLISHED
 )

@@ -40,7 +40,7 @@ from healswin.models.heads import (
     stage_numbers,
     with_other_classes,
 )
-from healswin.models.registry import register_model
+from healswin.models.registry import register_model, register_network
 
 
 class _Stage(nn.Module):
@@ -461,6 +461,9 @@ def _as_image_grid(grid: ImageGrid) -> ImageGrid:
             "ImageGrid(640, 768)"
         )
     return grid
+
+
+register_network("swin_unet", SwinUNet, ImageGrid)
 
 
 @register_model("swin_unet_paper")

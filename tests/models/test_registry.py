@@ -5,7 +5,7 @@ import torch
 
 from healswin import HealpixGrid, create_model, list_models, register_model
 from healswin.grid import ImageGrid
-from healswin.models import HealSwin, SwinUNet, registry
+from healswin.models import HealSwin, SwinUNet, network_name, register_network, registry
 
 SPHERE = HealpixGrid(64)
 FISHEYE = HealpixGrid(64, range(8))
@@ -16,6 +16,7 @@ TINY = {"embed_dim": 4, "depths": (1,), "num_heads": (1,)}
 def own_names(monkeypatch):
     """A copy of the registry, which a test may add to."""
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(registry, "_NETWORKS", dict(registry._NETWORKS))
 
 
 @pytest.fixture
@@ -166,3 +167,54 @@ def test_the_published_sizes():
 @pytest.mark.parametrize(("size", "expected"), [("tiny", 2.5e6), ("small", 10e6), ("base", 41e6)])
 def test_our_sizes(family, size, expected):
     assert parameters(f"{family}{size}", SPHERE) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("class_path", "name"),
+    [
+        ("healswin.models.HealSwin", "healswin"),
+        ("healswin.models.healswin.HealSwin", "healswin"),
+        ("healswin.models.SwinUNet", "swin_unet"),
+        ("s2cnn_baselines.S2CNNSegmenter", "s2cnn_segmenter"),
+        ("s2cnn_baselines.s2cnn.S2CNNClassifier", "s2cnn_classifier"),
+        ("s2cnn_baselines.S2CNNDeepClassifier", "s2cnn_deep_classifier"),
+        ("s2cnn_baselines.CNNSegmenter", "cnn_segmenter"),
+        ("s2cnn_baselines.cnn.CNNClassifier", "cnn_classifier"),
+    ],
+)
+def test_classes_of_configurations_have_names(class_path, name):
+    assert network_name(class_path) == name
+    assert name in list_models()
+
+
+@pytest.mark.parametrize(
+    "class_path",
+    [
+        "HealSwin",
+        ".HealSwin",
+        "heal.HealSwin",
+        "healswin.mod.HealSwin",
+        "os.system",
+        "",
+        "HealSwin.",
+    ],
+)
+def test_other_classes_have_none(class_path):
+    with pytest.raises(ValueError, match=f"{class_path!r} has no name, .*register_network"):
+        network_name(class_path)
+
+
+class Squares(torch.nn.Module):
+    def __init__(self, height, width, in_chans, num_classes, *, bias=True):
+        super().__init__()
+        self.sizes = (height, width, in_chans, num_classes, bias)
+
+
+def test_a_named_class_is_created_as_a_task_creates_it(own_names):
+    register_network("squares", Squares, ImageGrid)
+    assert create_model("squares", ImageGrid(4, 8), 2, 3, bias=False).sizes == (4, 8, 2, 3, False)
+    assert network_name(f"{Squares.__module__}.Squares") == "squares"
+    with pytest.raises(ValueError, match="squares works on a grid of type ImageGrid"):
+        create_model("squares", HealpixGrid(2))
+    with pytest.raises(ValueError, match="'squares' is already registered"):
+        register_network("squares", Squares, ImageGrid)
