@@ -134,11 +134,19 @@ class HealpixReader:
         return image
 
     def semantic(self, data: bytes, file: str) -> UInt8[np.ndarray, "height width"]:
-        """Not offered: `tasks` is empty."""
+        """Not offered: `tasks` is empty.
+
+        Raises:
+            ValueError: Always.
+        """
         raise ValueError(f"{file}: labels on HEALPix maps are not supported")
 
     def depth(self, data: bytes, file: str) -> Float32[np.ndarray, "height width"]:
-        """Not offered: `tasks` is empty."""
+        """Not offered: `tasks` is empty.
+
+        Raises:
+            ValueError: Always.
+        """
         raise ValueError(f"{file}: depth on HEALPix maps is not supported")
 
     def _header(self, frame: Frame) -> _MapHeader:

@@ -65,7 +65,14 @@ class Camera(Protocol):
         ...
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Self:
-        """The calibration of the part of the image that starts at pixel (left, top)."""
+        """The calibration of a part of the image.
+
+        Args:
+            left: First column of the part.
+            top: First row.
+            width: Of the part, in pixels.
+            height: Of the part, in pixels.
+        """
         ...
 
     def to_dict(self) -> dict[str, object]:

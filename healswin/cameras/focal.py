@@ -87,7 +87,13 @@ class FocalCamera(CalibratedCamera):
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Self:
-        """The calibration of the part of the image that starts at pixel (left, top).
+        """The calibration of a part of the image.
+
+        Args:
+            left: First column of the part.
+            top: First row.
+            width: Of the part, in pixels.
+            height: Of the part, in pixels.
 
         Raises:
             ValueError: If the part does not lie inside the image.
