@@ -1,3 +1,4 @@
+import json
 import re
 import runpy
 import subprocess
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from idx_folder import write_idx_folder
 
 from healswin import HealpixGrid
 from healswin.models import HealSwin
@@ -143,3 +145,27 @@ def test_structure_prints_its_tables(script, capsys):
         figures[name] = mean
     assert figures["mean, mean"] < figures["published, published"]
     assert figures["pointwise MLPs only"] < figures["vertex windows, radial bias"]
+
+
+@pytest.mark.slow
+def test_mnist_runs_stop_go_on_and_are_done_once(tmp_path):
+    source = write_idx_folder(tmp_path / "idx")
+    command = [
+        *(sys.executable, str(BENCHMARKS / "mnist.py"), "--source", str(source)),
+        *("--runs", "classification/cnn_58k_r_r:0,1", "--data", str(tmp_path / "data")),
+        *("--out", str(tmp_path / "runs"), "--limit", "4", "--minutes"),
+    ]
+    more = ["--more", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+
+    def call(minutes):
+        done = subprocess.run([*command, minutes, *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "goes on" in call("0")
+    (row,) = [row for row in rows(call("10")) if "cnn_58k" in row[0]]
+    assert row[1] == "2"  # both seeds
+    assert 0 <= float(row[2].split()[0]) <= 1
+    results = json.loads((tmp_path / "runs" / "results.json").read_text())
+    assert set(results) == {"classification/cnn_58k_r_r:0", "classification/cnn_58k_r_r:1"}
+    assert "-m healswin" not in call("10")

@@ -1,0 +1,257 @@
+"""Trains the configurations of configs/mnist one after the other, in any number of calls.
+
+    python benchmarks/mnist.py --minutes 60 --source FOLDER --runs classification/cnn_58k_r_r:0,1
+    python benchmarks/mnist.py --table
+
+A run is a configuration and a seed. Each is trained, tested and put under rotations by the commands
+of the command line, which are printed; a call stops when its minutes are over and the next one
+goes on from the last whole epoch. What a finished run measured goes to OUT/results.json, with the
+commit, the machine and the time; ``--table`` prints it in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+# Seconds that a test after the last epoch may still take when the minutes are over.
+GRACE = 60
+
+
+@dataclass(frozen=True)
+class Run:
+    """One configuration of configs/mnist with one seed."""
+
+    name: str
+    seed: int
+
+    @property
+    def config(self) -> Path:
+        return ROOT / "configs" / "mnist" / f"{self.name}.yaml"
+
+    def folder(self, out: Path) -> Path:
+        return out / self.name / f"seed{self.seed}"
+
+
+class OutOfTimeError(Exception):
+    """The call's minutes are over."""
+
+
+class Clock:
+    """What is left of a call."""
+
+    def __init__(self, minutes: float) -> None:
+        self.end = time.monotonic() + 60 * minutes
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def call(self, command: list[str], log: Path) -> float:
+        """Run a command, its output appended to a log; stop it when the time is over.
+
+        Returns:
+            The seconds it took.
+        """
+        if self.left() <= 0:
+            raise OutOfTimeError
+        print("$", shlex.join(command), flush=True)
+        start = time.monotonic()
+        with log.open("a", encoding="utf-8") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
+            try:
+                code = process.wait(timeout=self.left())
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)  # Lightning ends the batch and closes its files
+                try:
+                    process.wait(timeout=GRACE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                raise OutOfTimeError from None
+        if code:
+            tail = log.read_text(encoding="utf-8").splitlines()[-15:]
+            sys.exit(f"{shlex.join(command)} ended with {code}:\n" + "\n".join(tail))
+        return time.monotonic() - start
+
+
+def healswin(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "healswin", *arguments]
+
+
+def train(run: Run, arguments: argparse.Namespace, clock: Clock) -> None:
+    """Train, test and measure one run, as far as the time reaches."""
+    folder = run.folder(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.txt"
+    data = yaml.safe_load(run.config.read_text())["data"]
+    root = str(arguments.data / Path(data["root"]).name)
+    prepare = data["prepare"]
+    if arguments.source:
+        kind, _, rest = prepare.split(" ", 2)
+        prepare = f"{kind} {shlex.quote(str(arguments.source))} {rest}"
+    last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
+    seconds = _read(folder / "seconds.json", {"fit": 0.0, "epochs_done": False})
+    if not seconds["epochs_done"]:
+        command = healswin(
+            *("fit", "--config", str(run.config.relative_to(ROOT)), "--seed_everything"),
+            *(str(run.seed), "--data.seed", str(run.seed), "--data.root", root),
+            *("--data.prepare", prepare, "--trainer.default_root_dir", str(folder)),
+            *("--trainer.enable_progress_bar", "false", *arguments.more),
+        )
+        if last.is_file():
+            command += ["--ckpt_path", str(last)]
+        start = time.monotonic()
+        try:
+            clock.call(command, log)
+            seconds["epochs_done"] = True
+        finally:
+            seconds["fit"] += time.monotonic() - start
+            (folder / "seconds.json").write_text(json.dumps(seconds))
+    checkpoint = str(best if best.is_file() else last)
+    clock.call(healswin("test", "--ckpt_path", checkpoint, "--data.root", root), log)
+    under = ["robustness", checkpoint, root, "--out", str(folder), "--rotations", "50"]
+    clock.call(healswin(*under, "--limit", str(arguments.limit)), log)
+    _store(run, seconds["fit"], arguments, folder)
+
+
+def _store(run: Run, seconds: float, arguments: argparse.Namespace, folder: Path) -> None:
+    results = _read(arguments.out / "results.json", {})
+    results[f"{run.name}:{run.seed}"] = {
+        "commit": _commit(),
+        "hardware": hardware(),
+        "date": time.strftime("%Y-%m-%d"),
+        "fit_seconds": round(seconds),
+        "test": _read(folder / "test.json", {}),
+        "robustness": _read(folder / "robustness.json", {}),
+    }
+    temporary = arguments.out / "results.json.new"
+    temporary.write_text(json.dumps(results, indent=1))
+    temporary.replace(arguments.out / "results.json")
+
+
+def _read(path: Path, otherwise: dict) -> dict:
+    return json.loads(path.read_text()) if path.is_file() else otherwise
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def hardware() -> str:
+    """The machine in words."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{os.cpu_count()} cores, {names[0] if names else platform.machine()}"
+
+
+def table(results: dict[str, dict]) -> str:
+    """Finished runs as Markdown, the seeds of one configuration in one row."""
+    rows: dict[str, list[dict]] = {}
+    for name, result in results.items():
+        rows.setdefault(name.rpartition(":")[0], []).append(result)
+    lines = [
+        "| configuration | seeds | test score | under rotations | kept | training | hardware |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for name in sorted(rows):
+        of_seeds = rows[name]
+        test = [headline(r["test"]) for r in of_seeds]
+        headlines = [r["robustness"]["headline"] for r in of_seeds]
+        random = [
+            r["robustness"]["random"][name] for r, name in zip(of_seeds, headlines, strict=True)
+        ]
+        turned = [scores["mean"] for scores in random]
+        kept = [scores["kept"] for scores in random]
+        minutes = statistics.mean(r["fit_seconds"] for r in of_seeds) / 60
+        lines.append(
+            f"| `{name}` | {len(of_seeds)} | {spread(test)} | {spread(turned)} | {spread(kept)} | "
+            f"{minutes:.0f} min | {of_seeds[0]['hardware']} |"
+        )
+    return "\n".join(lines)
+
+
+def headline(test: dict) -> float:
+    """Accuracy of a classifier, non-background mIoU of a segmenter."""
+    if test["task"] == "classification":
+        return test["results"]["model"]["accuracy"]
+    return test["results"]["sphere"]["miou_without_background"]
+
+
+def spread(values: list[float | None]) -> str:
+    """Mean and, of several values, their standard deviation; - if one is not defined."""
+    if None in values:
+        return "-"
+    mean = f"{statistics.mean(values):.4f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    add = parser.add_argument
+    add("--minutes", type=float, default=60.0, help="length of this call (default: %(default)s)")
+    add("--source", type=Path, help="folder of the MNIST files; downloaded if not given")
+    add(
+        "--runs", nargs="*", default=[], metavar="NAME:SEEDS", help="classification/cnn_58k_r_r:0,1"
+    )
+    add("--data", type=Path, default=Path("data/mnist"), help="prepared sets")
+    add("--out", type=Path, default=Path("runs/mnist"), help="runs and results.json")
+    add("--limit", type=int, default=1000, help="test samples under rotations")
+    add("--table", action="store_true", help="print what is finished and stop")
+    add("--more", nargs=argparse.REMAINDER, default=[], help="further arguments of healswin fit")
+    arguments = parser.parse_args(argv)
+    arguments.data, arguments.out = arguments.data.absolute(), arguments.out.absolute()
+    return arguments
+
+
+def runs_of(names: list[str]) -> list[Run]:
+    """NAME:0,1 -> two runs."""
+    runs = []
+    for name in names:
+        config, _, seeds = name.partition(":")
+        runs += [Run(config, int(seed)) for seed in (seeds or "0").split(",")]
+    for run in runs:
+        if not run.config.is_file():
+            sys.exit(f"{run.name}: there is no {run.config}")
+    return runs
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    results = arguments.out / "results.json"
+    if not arguments.table:
+        clock = Clock(arguments.minutes)
+        try:
+            for run in runs_of(arguments.runs):
+                if f"{run.name}:{run.seed}" in _read(results, {}):
+                    continue
+                train(run, arguments, clock)
+        except OutOfTimeError:
+            print("the minutes are over; the same command goes on")
+    print(table(_read(results, {})))
+
+
+if __name__ == "__main__":
+    main()
