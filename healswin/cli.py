@@ -4,14 +4,16 @@
     healswin test --ckpt_path runs/quickstart/checkpoints/best.ckpt --data.root data/prepared
 
 What data and model have in common (grid, channels, classes) is linked from the data to the model,
-so that a configuration states it once. The folder of a run is ``--trainer.default_root_dir``; test
-and predict, given a checkpoint, write beside it.
+so that a configuration states it once; and the task decides which arrays of the data are loaded and
+by which score the best weights are chosen. The folder of a run is ``--trainer.default_root_dir``;
+test and predict, given a checkpoint, write beside it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import pydoc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,17 +27,22 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from healswin.data import PreparedDataModule, PreparedSet
-from healswin.tasks import PredictionWriter, SegmentationReport, Task
+from healswin.data.preparing import prepare_if_missing
+from healswin.tasks import PredictionWriter, Task, TestReport
 from healswin.tasks.base import check_same_data
 
 DEFAULT_RUN = "runs/healswin"
 
-# Argument of the data module -> argument of the task.
+# Stands for the headline of the task, which depends on the task and on the classes.
+AUTO = "auto"
+
+# Attribute of the data module -> argument of the task, where the task has it.
 LINKS = {
     "grid": "grid",
     "in_chans": "in_chans",
     "class_names": "class_names",
     "class_weights": "balanced_weights",
+    "label_names": "label_names",
     "pole": "pole",
     "ignore_index": "ignore_index",
 }
@@ -55,40 +62,91 @@ class HealSwinCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
-                "checkpoint.monitor": "val/miou_without_void",
+                "checkpoint.monitor": AUTO,
                 "checkpoint.mode": "max",
                 "checkpoint.enable_version_counter": False,
             }
         )
-        parser.add_lightning_class_args(SegmentationReport, "report")
+        parser.add_lightning_class_args(TestReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Parse, and compare checkpoint and data before anything is built or trained."""
+        """Parse, and read the checkpoint, whose arguments Lightning adds next.
+
+        Raises:
+            ValueError: If there is no checkpoint where one is needed, or it cannot be read.
+        """
         super().parse_arguments(parser, args)
         command = self.config.subcommand
         config = self.config[command]
-        data = PreparedSet.open(config.data.root)
+        self._checkpoint = {}
         if config.get("ckpt_path"):
-            checkpoint = _read_checkpoint(config.ckpt_path)
-            trained = checkpoint.get("healswin", {})
-            loaded = data.tasks if config.data.tasks is None else config.data.tasks
-            if command == "predict" and "semantic" not in loaded:
-                # Images without labels: what is predicted are the checkpoint's classes.
-                theirs = checkpoint.get("PreparedDataModule", {})
-                config.data.class_names = theirs.get("class_names")
-                config.data.class_colours = theirs.get("class_colours")
-                trained = {k: v for k, v in trained.items() if k != "class_names"}
-            check_same_data(trained, data.attributes)
+            self._checkpoint = _read_checkpoint(config.ckpt_path)
         elif command != "fit":
             raise ValueError(
                 f"ckpt_path is missing: `healswin {command}` needs trained weights, e.g. "
                 "--ckpt_path RUN/checkpoints/best.ckpt"
             )
+
+    def before_instantiate_classes(self) -> None:
+        """Compare task, checkpoint and data, and choose the run's folder.
+
+        All that can be wrong is told before anything is built or trained.
+
+        Raises:
+            ValueError: If they do not fit each other, or the folder holds a run already.
+        """
+        command = self.subcommand
+        config = self.config[command]
+        prepare_if_missing(config.data.root, config.data.prepare)
+        data = PreparedSet.open(config.data.root)
+        task = _task_class(config.model.class_path)
+        self._choose_arrays(config, data, task)
+        self._check_checkpoint(config, data)
+        if config.checkpoint.monitor == AUTO:
+            headline = task.headline(data.class_names)
+            config.checkpoint.monitor = headline and f"val/{headline}"
+            config.checkpoint.mode = task.best
         if "val" not in data.split and command == "validate":
             raise ValueError(f"data.root={config.data.root} has no validation split")
         if command == "fit":
             self._prepare_fit(config, data)
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = _run_of(config.get("ckpt_path"))
+        config.checkpoint.dirpath = config.checkpoint.dirpath or str(
+            Path(config.trainer.default_root_dir) / "checkpoints"
+        )
+        if command != "fit":
+            # Only training is logged and only its configuration is worth a file.
+            self.save_config_callback = None
+            config.trainer.logger = False
+
+    def _choose_arrays(self, config: Namespace, data: PreparedSet, task: type[Task]) -> None:
+        """Load what the task needs; to predict, no truth is needed."""
+        truth = task.truth
+        if truth is None:
+            return
+        if config.data.tasks is None:
+            config.data.tasks = [truth] if truth in data.tasks else []
+        if truth not in config.data.tasks and self.subcommand != "predict":
+            held = ", ".join(data.tasks) or "images only"
+            raise ValueError(
+                f"{task.__name__} needs {truth!r}: data.root={config.data.root} holds {held}, "
+                f"data.tasks={config.data.tasks}"
+            )
+
+    def _check_checkpoint(self, config: Namespace, data: PreparedSet) -> None:
+        """Refuse weights of other data; without truth, what is predicted is the checkpoint's."""
+        trained = dict(self._checkpoint.get("healswin", {}))
+        stored = self._checkpoint.get("PreparedDataModule", {})
+        if self.subcommand == "predict" and "semantic" not in config.data.tasks:
+            config.data.class_names = stored.get("class_names")
+            config.data.class_colours = stored.get("class_colours")
+            trained.pop("class_names", None)
+        if self.subcommand == "predict" and "label" not in config.data.tasks:
+            config.data.label_names = stored.get("label_names")
+            trained.pop("label_names", None)
+        check_same_data(trained, data.attributes)
 
     def _prepare_fit(self, config: Namespace, data: PreparedSet) -> None:
         folder = config.trainer.default_root_dir or DEFAULT_RUN
@@ -116,19 +174,6 @@ class HealSwinCLI(LightningCLI):
             parser.set_defaults({"verbose": False})  # the report prints its own table
         return parser
 
-    def before_instantiate_classes(self) -> None:
-        """Choose the run's folder."""
-        config = self.config[self.subcommand]
-        if config.trainer.default_root_dir is None:
-            config.trainer.default_root_dir = _run_of(config.get("ckpt_path"))
-        config.checkpoint.dirpath = config.checkpoint.dirpath or str(
-            Path(config.trainer.default_root_dir) / "checkpoints"
-        )
-        if self.subcommand != "fit":
-            # Only training is logged and only its configuration is worth a file.
-            self.save_config_callback = None
-            config.trainer.logger = False
-
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """Log to CSV and TensorBoard unless the configuration names loggers; keep the last epoch.
 
@@ -150,6 +195,13 @@ class HealSwinCLI(LightningCLI):
         )
         self.trainer_defaults["callbacks"] = [last]
         return super().instantiate_trainer(**kwargs)
+
+
+def _task_class(path: str) -> type[Task]:
+    """The class of a task; the parser has made sure that there is one of this name."""
+    found = pydoc.locate(path)
+    assert isinstance(found, type), path
+    return found
 
 
 def _read_checkpoint(path: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from data_prep.cli import main as prepare
 from data_prep.convert import Conversion, convert
 from healswin.data import PreparedSet
 from healswin.data.predictions import PredictionSet
@@ -76,3 +77,38 @@ def test_two_processes_train_together_and_measure_what_one_measures(street, tmp_
     assert len(predictions[0]) == len(predictions[1]) == 3
     for row in range(3):
         np.testing.assert_array_equal(predictions[0].semantic(row), predictions[1].semantic(row))
+
+
+@pytest.mark.slow
+def test_two_processes_classify_as_one_does(tmp_path):
+    """With seven test samples, which two processes cannot share evenly."""
+    root = tmp_path / "set"
+    few = ["--train", "8", "--val", "3", "--test", "7"]
+    digits = ["digits", str(root), "--nside", "16", "--tasks", "label"]
+    assert prepare(["mnist", *digits, *few]) == 0
+    config = tmp_path / "config.yaml"
+    labels = CONFIG.replace("SegmentationTask", "ClassificationTask")
+    config.write_text(labels.replace("{embed_dim", "{head: classification, embed_dim"))
+    two = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
+    folder = "--trainer.default_root_dir"
+    run = tmp_path / "run"
+    healswin("fit", "--config", config, "--data.root", root, folder, run, *two)
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    summaries, predictions = [], []
+    for name, devices in (("one", ["--trainer.devices", 1]), ("two", two)):
+        common = ["--ckpt_path", checkpoint, "--data.root", root, "--trainer.accelerator", "cpu"]
+        where = ["--data.batch_size", 1, folder, tmp_path / name, *devices]
+        healswin("test", *common, *where)
+        summaries.append(json.loads((tmp_path / name / "test.json").read_text()))
+        healswin("predict", *common, *where)
+        predictions.append(PredictionSet.open(tmp_path / name / "predictions"))
+    one, several = summaries
+    assert one["samples"] == several["samples"] == np.sum(several["confusion"]) == 7
+    assert one["confusion"] == several["confusion"]
+    for column, scores in one["results"].items():
+        assert several["results"][column] == pytest.approx(scores, rel=1e-5, abs=1e-7)
+    for row in range(7):
+        assert predictions[0].label(row) == predictions[1].label(row)
+        np.testing.assert_allclose(
+            predictions[0].scores(row), predictions[1].scores(row), rtol=1e-4, atol=1e-6
+        )

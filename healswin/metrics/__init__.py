@@ -2,6 +2,8 @@
 
 * `SegmentationScores` (`healswin.metrics.iou`): IoU per class and its means from one
   confusion matrix, with optional area weights.
+* `label_accuracy` (`healswin.metrics.accuracy`): accuracy of all samples and of each label, from
+  their confusion matrix.
 * `PixelPrior` (`healswin.metrics.prior`): each pixel's most frequent training class,
   the prediction any model must beat.
 """
@@ -12,9 +14,10 @@ _HOMES = {
     "PixelPrior": "healswin.metrics.prior",
     "SegmentationScores": "healswin.metrics.iou",
     "class_iou": "healswin.metrics.iou",
+    "label_accuracy": "healswin.metrics.accuracy",
 }
 
-__all__ = ["PixelPrior", "SegmentationScores", "class_iou"]
+__all__ = ["PixelPrior", "SegmentationScores", "class_iou", "label_accuracy"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,7 +11,8 @@ IJCV 88, 303); a mean of per-image IoUs is another number.
 
 HEALPix pixels all have the same area and need no weights. On any other grid of the sphere a pixel
 must count by the solid angle that it covers, or the poles of an equiangular grid count many times:
-that is what the weights are for.
+that is what the weights are for. Figures published for such grids count every pixel once (Gerken et
+al. 2022, ICML, arXiv 2202.03990, on spherical MNIST); with weights both are reckoned.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ def class_iou(confusion: Num[Tensor, "classes classes"]) -> Float[Tensor, " clas
 
 
 class SegmentationScores(Metric):
-    """IoU per class, its mean with and without the void class, and the accuracy.
+    """IoU per class, its mean with and without void and background, and the accuracy.
 
     The only state is the confusion matrix, which is summed over processes. Without weights it
-    holds int64 counts and is exact; with weights it holds float64 sums.
+    holds int64 counts and is exact; with weights it holds float64 sums, and the counts are kept
+    beside it.
 
     Args:
         num_classes: Number of classes; ids are 0..num_classes-1.
@@ -50,6 +52,9 @@ class SegmentationScores(Metric):
             class still count: predicting a car where the truth is void enlarges the union of
             the car. None: there is no such class and no such key.
         weighted: Whether ``update`` takes weights.
+        background_index: The class that ``miou_without_background`` leaves out, in the same way;
+            ``accuracy_without_background`` is that of the pixels that truly are another class.
+            None: there is no such class and no such keys.
 
     Raises:
         ValueError: If the arguments contradict each other.
@@ -60,6 +65,7 @@ class SegmentationScores(Metric):
     full_state_update = False
 
     confusion: Tensor
+    counts: Tensor
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class SegmentationScores(Metric):
         ignore_index: int = 255,
         void_index: int | None = None,
         weighted: bool = False,
+        background_index: int | None = None,
     ) -> None:
         super().__init__()
         if num_classes < 1:
@@ -77,18 +84,20 @@ class SegmentationScores(Metric):
             raise ValueError(f"class_names={names} must be num_classes={num_classes} unlike names")
         if 0 <= ignore_index < num_classes:
             raise ValueError(f"ignore_index={ignore_index} is one of the {num_classes} classes")
-        if void_index is not None and not 0 <= void_index < num_classes:
-            raise ValueError(f"void_index={void_index} must be None or in 0..{num_classes - 1}")
+        for name, index in (("void_index", void_index), ("background_index", background_index)):
+            if index is not None and not 0 <= index < num_classes:
+                raise ValueError(f"{name}={index} must be None or in 0..{num_classes - 1}")
         self.num_classes = num_classes
         self.class_names = names
         self.ignore_index = ignore_index
         self.void_index = void_index
+        self.background_index = background_index
         self.weighted = weighted
-        self.add_state(
-            "confusion",
-            torch.zeros(num_classes, num_classes, dtype=torch.float64 if weighted else torch.int64),
-            dist_reduce_fx="sum",
-        )
+        shape = (num_classes, num_classes)
+        dtype = torch.float64 if weighted else torch.int64
+        self.add_state("confusion", torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+        if weighted:
+            self.add_state("counts", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
         self,
@@ -125,29 +134,46 @@ class SegmentationScores(Metric):
         self._check_ids("target", truth)
         self._check_ids("prediction", guess)
         cells = truth * self.num_classes + guess
+        shape = (self.num_classes, self.num_classes)
+        counts = torch.bincount(cells, minlength=self.num_classes**2).view(shape)
         if weight is None:
-            sums = torch.bincount(cells, minlength=self.num_classes**2)
-        else:
-            weights = self._weights(weight, target.shape)[counted]
-            sums = torch.bincount(cells, weights=weights, minlength=self.num_classes**2)
-        self.confusion += sums.view(self.num_classes, self.num_classes)
+            self.confusion += counts
+            return
+        weights = self._broadcast(weight, target.shape)[counted]
+        sums = torch.bincount(cells, weights=weights, minlength=self.num_classes**2)
+        self.confusion += sums.view(shape)
+        self.counts += counts
 
     def compute(self) -> dict[str, Tensor]:
         """The scores of everything counted so far.
 
         Returns:
             float64 scalars by name: ``miou``, ``miou_without_void`` (only with a void_index),
-            ``accuracy`` and ``iou/<class name>`` for every class. A class that occurs neither in
-            the truth nor in the prediction has IoU NaN and is in no mean. If nothing was counted
-            all are NaN.
+            ``miou_without_background`` and ``accuracy_without_background`` (only with a
+            background_index), ``accuracy`` and ``iou/<class name>`` for every class. With weights
+            follow the same under ``unweighted/<name>``, every pixel counted once. A class that
+            occurs neither in the truth nor in the prediction has IoU NaN and is in no mean. If
+            nothing was counted all are NaN.
         """
-        iou = class_iou(self.confusion)
+        scores = self._scores(self.confusion)
+        if self.weighted:
+            plain = self._scores(self.counts)
+            scores |= {f"unweighted/{name}": value for name, value in plain.items()}
+        return scores
+
+    def _scores(self, counted: Tensor) -> dict[str, Tensor]:
+        confusion = counted.to(torch.float64)
+        iou = class_iou(confusion)
+        right = confusion.diagonal()
+        classes = torch.arange(self.num_classes, device=iou.device)
         scores = {"miou": iou.nanmean()}
         if self.void_index is not None:
-            others = torch.arange(self.num_classes, device=iou.device) != self.void_index
-            scores["miou_without_void"] = iou[others].nanmean()
-        confusion = self.confusion.to(torch.float64)
-        scores["accuracy"] = confusion.trace() / confusion.sum()
+            scores["miou_without_void"] = iou[classes != self.void_index].nanmean()
+        scores["accuracy"] = right.sum() / confusion.sum()
+        if self.background_index is not None:
+            others = classes != self.background_index
+            scores["miou_without_background"] = iou[others].nanmean()
+            scores["accuracy_without_background"] = right[others].sum() / confusion[others].sum()
         for name, value in zip(self.class_names, iou, strict=True):
             scores[f"iou/{name}"] = value
         return scores
@@ -160,7 +186,7 @@ class SegmentationScores(Metric):
                 + (f" or ignore_index={self.ignore_index}" if name == "target" else "")
             )
 
-    def _weights(self, weight: Tensor, shape: torch.Size) -> Tensor:
+    def _broadcast(self, weight: Tensor, shape: torch.Size) -> Tensor:
         weight = weight.to(torch.float64)
         if not bool((torch.isfinite(weight) & (weight >= 0)).all()):
             raise ValueError("weight holds negative or non-finite areas; expected areas >= 0")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class PixelPrior:
 
     Attributes:
         prediction: uint8, the shape of one label array: the class predicted at each pixel.
-        most_frequent: The most frequent class of all pixels together, predicted where a pixel
-            was never labelled.
+        most_frequent: The most frequent class of all pixels together (by area, if areas are given),
+            predicted where a pixel was never labelled.
     """
 
     prediction: UInt8[np.ndarray, "*any"]
@@ -33,6 +33,7 @@ class PixelPrior:
         labels: Iterable[np.ndarray],
         num_classes: int,
         ignore_index: int = 255,
+        areas: Float[np.ndarray, "*any"] | None = None,
     ) -> PixelPrior:
         """Count the classes at every pixel over the training labels.
 
@@ -44,6 +45,11 @@ class PixelPrior:
                 (height, width) in an image. A prepared set holds uint8.
             num_classes: Number of classes; ids are 0..num_classes-1.
             ignore_index: Id of pixels that do not count.
+            areas: Of the pixels, of the shape of one label array: what each counts for
+                ``most_frequent``. All alike by default.
+
+        Returns:
+            The prior, whose prediction has the shape of one label array.
 
         Raises:
             ValueError: If there is no labelled pixel at all, if the shapes differ, or if a label
@@ -74,7 +80,10 @@ class PixelPrior:
             counts[counted, classes] += 1
         if counts is None or not counts.any():
             raise ValueError("labels holds no labelled pixel: there is no most frequent class")
-        most_frequent = int(counts.sum(axis=0, dtype=np.int64).argmax())
+        weights = np.ones(len(counts)) if areas is None else np.asarray(areas).ravel()
+        if len(weights) != len(counts):
+            raise ValueError(f"areas has {len(weights)} values; the labels have {len(counts)}")
+        most_frequent = int((weights @ counts).argmax())
         prediction = counts.argmax(axis=1)
         prediction[~counts.any(axis=1)] = most_frequent
         return cls(prediction.astype(np.uint8).reshape(shape), most_frequent)

@@ -5,15 +5,17 @@ arguments, which the command line links from the data module.
 """
 
 from healswin.tasks.base import Task
+from healswin.tasks.classification import ClassificationTask
 from healswin.tasks.losses import weighted_cross_entropy
 from healswin.tasks.predictions import PredictionWriter
-from healswin.tasks.report import SegmentationReport
+from healswin.tasks.report import TestReport
 from healswin.tasks.segmentation import SegmentationTask
 
 __all__ = [
+    "ClassificationTask",
     "PredictionWriter",
-    "SegmentationReport",
     "SegmentationTask",
     "Task",
+    "TestReport",
     "weighted_cross_entropy",
 ]

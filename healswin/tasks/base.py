@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric, Metric
 
 from healswin.grid import grid_from_dict
 
@@ -22,10 +24,12 @@ SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
 class Task(LightningModule):
-    """A network with its optimizer, on one grid.
+    """A network with its optimizer, on one grid, trained and measured.
 
-    Subclasses implement Lightning's steps and state their loss and metrics in the constructor.
-    Hyperparameters in checkpoints are plain values, so that they load with ``weights_only=True``.
+    Lightning's steps are here. A subclass says what they do with the network's answer: `loss`,
+    `predicted`, `count` and `scores`, with the metrics of its splits in ``val_scores`` and
+    ``test_scores``. Hyperparameters in checkpoints are plain values, so that they load with
+    ``weights_only=True``.
 
     Args:
         network: Makes the network from the two fields of the grid, channels in and channels out.
@@ -35,7 +39,19 @@ class Task(LightningModule):
         out_chans: Channels of the output.
         optimizer: Makes the optimizer from the parameters.
         lr_scheduler: Makes the schedule from the optimizer, stepped every epoch; none if absent.
+
+    Attributes:
+        kind: "segmentation", "classification", "depth"; None has no report of its own.
+        truth: The key of a batch, and the array of a prepared set, that holds what is learned.
+        best: Whether the highest or the lowest `headline` is the best.
     """
+
+    kind: ClassVar[str | None] = None
+    truth: ClassVar[str | None] = None
+    best: ClassVar[Literal["max", "min"]] = "max"
+
+    val_scores: Metric
+    test_scores: Metric
 
     def __init__(
         self,
@@ -53,6 +69,96 @@ class Task(LightningModule):
         self.optimizer_factory = optimizer
         self.scheduler_factory = lr_scheduler
         self.network = network(*dataclasses.astuple(self.grid), in_chans, out_chans)
+        # Lightning's own mean over processes is not weighted by how many samples each had.
+        self.val_loss = MeanMetric()
+        self.test_loss = MeanMetric()
+
+    @classmethod
+    def headline(cls, class_names: Sequence[str]) -> str | None:
+        """Name of the score that says which weights are best; None: the latest are kept.
+
+        Args:
+            class_names: Names of the classes of the data's pixels.
+        """
+        return None
+
+    def loss(self, answer: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of the network's answer (batch, out_chans, ...) to a batch."""
+        raise NotImplementedError
+
+    def predicted(self, answer: Tensor) -> dict[str, Tensor]:
+        """What the network's answer (batch, out_chans, ...) says, ``prediction`` first of all."""
+        raise NotImplementedError
+
+    def count(self, scores: Metric, prediction: Tensor, target: Tensor) -> None:
+        """Add predictions (batch, ...) and the truth of the same shape to a metric."""
+        raise NotImplementedError
+
+    def scores(self, metric: Metric) -> dict[str, Tensor]:
+        """The figures of merit of what a metric has counted, by name.
+
+        Raises:
+            ValueError: If nothing was counted.
+        """
+        raise NotImplementedError
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        loss = self.loss(self(batch["image"]), batch)
+        self.log(
+            "train/loss",
+            loss,
+            prog_bar=True,
+            on_step=True,
+            on_epoch=True,
+            batch_size=len(batch["image"]),
+            sync_dist=True,
+        )
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count a batch of the validation split."""
+        self._evaluate(batch, self.val_scores, self.val_loss)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Count a batch of the test split; returns what was predicted, for the callbacks."""
+        return self._evaluate(batch, self.test_scores, self.test_loss)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Predict a batch.
+
+        Returns:
+            ``sample`` (batch,) int64 as given, and what `predicted` says.
+        """
+        return {"sample": batch["sample"], **self.predicted(self(batch["image"]))}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the validation split."""
+        self._log_scores(self.val_scores, self.val_loss, "val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores of the test split."""
+        self._log_scores(self.test_scores, self.test_loss, "test")
+
+    def _evaluate(
+        self, batch: dict[str, Tensor], scores: Metric, mean_loss: MeanMetric
+    ) -> dict[str, Tensor]:
+        answer = self(batch["image"])
+        mean_loss.update(self.loss(answer, batch), weight=len(answer))
+        predicted = self.predicted(answer)
+        self.count(scores, predicted["prediction"], batch[self.truth])
+        return {"sample": batch["sample"], **predicted}
+
+    def _log_scores(self, scores: Metric, loss: MeanMetric, part: str) -> None:
+        try:
+            values = {**self.scores(scores), "loss": loss.compute()}
+        except ValueError as error:
+            raise ValueError(f"the {part} split: {error}") from None
+        scores.reset()
+        loss.reset()
+        # Scores come in float64, which not every accelerator can reduce.
+        logged = {f"{part}/{name}": value.float() for name, value in values.items()}
+        self.log_dict(logged, sync_dist=True)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """The network's output for (batch, channels, pixels).
@@ -87,11 +193,14 @@ class Task(LightningModule):
 
         Started from a configuration the factories are recorded as class path and arguments. Called
         from Python they are functions, which no checkpoint should hold: who loads such a
-        checkpoint names them again.
+        checkpoint names them again. The command line offers every task all that the data know;
+        what the constructor does not take is left out, or the task could not be made again.
         """
         self.save_hyperparameters(logger=False)
+        taken = inspect.signature(type(self)).parameters
         for name, value in dict(self.hparams).items():
-            if callable(value):
+            # Lightning's own entries, such as the class path, begin with "_".
+            if callable(value) or not (name in taken or name.startswith("_")):
                 del self.hparams[name]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

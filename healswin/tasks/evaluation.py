@@ -1,4 +1,4 @@
-"""Predictions on the sphere seen through the camera: what callbacks need of data and tables."""
+"""Predictions as pictures: what callbacks need of data and tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import UInt8
 
-from healswin.data import PreparedDataModule
+from healswin.data import PreparedDataModule, PreparedSet
+from healswin.data.views import view_of
 from healswin.resample import GridToImage
-from healswin.viz import comparison_panel
+from healswin.viz import comparison_panel, orthographic
+from healswin.viz.layout import Picture
 
 
 class ImageView:
@@ -27,36 +29,50 @@ class ImageView:
         prepared = self.data.prepared
         return GridToImage(prepared.cameras[camera], prepared.grid, prepared.pole)
 
-    def labels(self, sample: int, labels: UInt8[np.ndarray, " pixels"]) -> UInt8[np.ndarray, "h w"]:
-        """Labels of the grid at the pixels of the sample's image; ignored outside the domain."""
-        table = self._table(self.data.prepared.sample_camera[sample])
-        return table.nearest(labels, self.data.ignore_index)
+    def labels(
+        self, sample: int, labels: UInt8[np.ndarray, " pixels"]
+    ) -> UInt8[np.ndarray, "h w"] | None:
+        """Labels of the grid at the pixels of the sample's image; ignored outside the domain.
+
+        None for a sample that no camera took.
+        """
+        camera = self.data.prepared.sample_camera[sample]
+        if camera not in self.data.prepared.cameras:
+            return None
+        return self._table(camera).nearest(labels, self.data.ignore_index)
 
     def panel(
         self, sample: int, prediction: UInt8[np.ndarray, " pixels"]
     ) -> UInt8[np.ndarray, "height width 3"]:
         """Image, truth, prediction and errors of a sample, in the image and on the sphere."""
         data = self.data
-        truth = data.image_truth(sample)
-        sphere_truth = data.prepared.semantic(sample) if "semantic" in data.tasks else None
+        centre, up = view_of(data.prepared, sample)
         return comparison_panel(
             grid=data.prepared.grid,
             image=data.source_image(sample),
-            truth=truth,
+            truth=data.image_truth(sample),
             prediction=self.labels(sample, prediction),
-            sphere_image=_as_picture(data.prepared.image(sample)),
-            sphere_truth=sphere_truth,
+            sphere_image=as_picture(data.prepared.image(sample)),
+            sphere_truth=data.prepared.semantic(sample) if "semantic" in data.tasks else None,
             sphere_prediction=prediction,
             class_names=data.class_names,
             class_colours=data.class_colours,
             title=data.prepared.sample_names[sample],
             ignore_index=data.ignore_index,
-            up=data.prepared.up,
+            centre=centre,
+            up=up,
         )
 
 
-def _as_picture(image: np.ndarray) -> UInt8[np.ndarray, "pixels 3"]:
-    """Stored values as RGB; other numbers of channels show the first as grey, stretched."""
+def ball(prepared: PreparedSet, sample: int, size: int) -> Picture:
+    """The image of a sample as a ball, from inside, with what it shows in the middle."""
+    centre, up = view_of(prepared, sample)
+    image = as_picture(prepared.image(sample))
+    return orthographic(image, prepared.grid, size, centre, up, supersample=2)
+
+
+def as_picture(image: np.ndarray) -> UInt8[np.ndarray, "pixels 3"]:
+    """Values (pixels, channels) as RGB; of other than three the first as grey, stretched."""
     if image.dtype == np.uint8 and image.shape[1] == 3:
         return image
     grey = image[:, :1].astype(np.float64)

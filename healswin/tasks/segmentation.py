@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from healswin.grid import EquiangularGrid
 from healswin.metrics import SegmentationScores
@@ -16,18 +15,23 @@ from healswin.tasks.base import NetworkFactory, OptimizerFactory, SchedulerFacto
 from healswin.tasks.losses import weighted_cross_entropy
 
 VOID = "void"
+BACKGROUND = "background"
 
 
 class SegmentationTask(Task):
-    """A class for every pixel: weighted cross-entropy, data-set-level mIoU with and without void.
+    """A class for every pixel: weighted cross-entropy, data-set-level mIoU and accuracy.
+
+    On a grid whose pixels have unlike areas the scores count pixels by area; beside them stand
+    those that count every pixel once, ``unweighted/<name>``, as they are published.
 
     Args:
         network: The network's class, with the arguments that the data do not decide.
         grid: The pixels of the maps as plain values (`healswin.grid.grid_from_dict`); linked from
-            the data. Where their areas differ the scores count pixels by area.
+            the data.
         in_chans: Channels of the images; linked from the data.
         class_names: One for each class; linked from the data. A class named "void" counts in the
-            loss and is left out of ``miou_without_void``.
+            loss and is left out of ``miou_without_void``; one named "background" is left out of
+            ``miou_without_background`` and ``accuracy_without_background``.
         balanced_weights: A weight for each class that counts rare ones more; linked from the data.
         class_weights: "balanced" takes the data's weights, "none" counts all classes equally, and
             a list gives one weight for each class.
@@ -39,6 +43,9 @@ class SegmentationTask(Task):
     Raises:
         ValueError: If there are no classes, or weights and classes differ in number.
     """
+
+    kind = "segmentation"
+    truth = "semantic"
 
     def __init__(
         self,
@@ -62,7 +69,8 @@ class SegmentationTask(Task):
         self.keep_plain_hyperparameters()
         self.class_names = list(class_names)
         self.ignore_index = ignore_index
-        self.void_index = self.class_names.index(VOID) if VOID in self.class_names else None
+        self.void_index = _index_of(VOID, self.class_names)
+        self.background_index = _index_of(BACKGROUND, self.class_names)
         self.register_buffer(
             "weights",
             _weights(class_weights, balanced_weights, self.class_names),
@@ -74,9 +82,13 @@ class SegmentationTask(Task):
         )
         self.val_scores = self.new_scores()
         self.test_scores = self.new_scores()
-        # Lightning's own mean over processes is not weighted by how many samples each had.
-        self.val_loss = MeanMetric()
-        self.test_loss = MeanMetric()
+
+    @classmethod
+    def headline(cls, class_names: Sequence[str]) -> str:
+        """The mean IoU without the class that most pixels have and nobody looks for."""
+        if BACKGROUND in class_names and VOID not in class_names:
+            return "miou_without_background"
+        return "miou_without_void"
 
     def new_scores(self, on_grid: bool = True) -> SegmentationScores:
         """An empty metric for the classes of this task.
@@ -91,74 +103,33 @@ class SegmentationTask(Task):
             self.ignore_index,
             self.void_index,
             weighted=on_grid and self.areas is not None,
+            background_index=self.background_index,
         )
 
     def count(self, scores: SegmentationScores, prediction: Tensor, target: Tensor) -> None:
         """Add pixels of the grid, (..., pixels) each, to a metric of `new_scores`."""
         scores.update(prediction, target, self.areas)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Loss of a batch."""
-        loss = self._loss(self(batch["image"]), batch)
-        self.log(
-            "train/loss",
-            loss,
-            prog_bar=True,
-            on_step=True,
-            on_epoch=True,
-            batch_size=len(batch["image"]),
-            sync_dist=True,
-        )
-        return loss
+    def loss(self, answer: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Weighted cross-entropy of (batch, classes, pixels) logits."""
+        return weighted_cross_entropy(answer, batch["semantic"], self.weights, self.ignore_index)
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count a batch of the validation split."""
-        self._evaluate(batch, self.val_scores, self.val_loss)
+    def predicted(self, answer: Tensor) -> dict[str, Tensor]:
+        """``prediction`` (batch, pixels) int64: the likeliest class."""
+        return {"prediction": answer.argmax(dim=1)}
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Count a batch of the test split and hand the prediction to the callbacks."""
-        return self._evaluate(batch, self.test_scores, self.test_loss)
+    def scores(self, metric: SegmentationScores) -> dict[str, Tensor]:
+        """The scores with their headline.
 
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Predict a batch.
-
-        Returns:
-            ``sample`` (batch,) int64 as given, ``prediction`` (batch, pixels) int64 classes.
+        Raises:
+            ValueError: If no pixel was counted.
         """
-        return {"sample": batch["sample"], "prediction": self(batch["image"]).argmax(dim=1)}
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the scores of the validation split."""
-        self._log_scores(self.val_scores, self.val_loss, "val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the scores of the test split."""
-        self._log_scores(self.test_scores, self.test_loss, "test")
-
-    def _loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        return weighted_cross_entropy(logits, batch["semantic"], self.weights, self.ignore_index)
-
-    def _evaluate(
-        self, batch: dict[str, Tensor], scores: SegmentationScores, mean_loss: MeanMetric
-    ) -> dict[str, Tensor]:
-        logits = self(batch["image"])
-        mean_loss.update(self._loss(logits, batch), weight=len(logits))
-        prediction = logits.argmax(dim=1)
-        self.count(scores, prediction, batch["semantic"])
-        return {"sample": batch["sample"], "prediction": prediction}
-
-    def _log_scores(self, scores: SegmentationScores, loss: MeanMetric, part: str) -> None:
-        values = {**with_headline(scores.compute()), "loss": loss.compute()}
-        scores.reset()
-        loss.reset()
+        values = with_headline(metric.compute())
         if values["accuracy"].isnan():
             raise ValueError(
-                f"the {part} split has no labelled pixel: every pixel is ignored "
-                f"({self.ignore_index})"
+                f"there is no labelled pixel, every pixel is ignored ({self.ignore_index})"
             )
-        # Scores come in float64, which not every accelerator can reduce.
-        logged = {f"{part}/{name}": value.float() for name, value in values.items()}
-        self.log_dict(logged, sync_dist=True)
+        return values
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "class_names": self.class_names}
@@ -167,6 +138,10 @@ class SegmentationTask(Task):
 def with_headline(scores: dict[str, Tensor]) -> dict[str, Tensor]:
     """The scores with ``miou_without_void`` in any case; without a void class it is the mIoU."""
     return {"miou_without_void": scores["miou"], **scores}
+
+
+def _index_of(name: str, class_names: list[str]) -> int | None:
+    return class_names.index(name) if name in class_names else None
 
 
 def _weights(

@@ -81,6 +81,31 @@ def test_void_leaves_the_mean_but_not_the_unions():
     assert float(scores["miou"]) == 0.25
 
 
+def test_background_leaves_mean_and_accuracy():
+    """Two of three digit pixels are found, and one background pixel is taken for a digit."""
+    metric = SegmentationScores(2, class_names=["background", "digit"], background_index=0)
+    metric.update(torch.tensor([1, 1, 0, 1, 0, 0]), torch.tensor([1, 1, 1, 0, 0, 0]))
+    scores = metric.compute()
+    assert float(scores["miou_without_background"]) == float(scores["iou/digit"]) == 0.5
+    assert float(scores["accuracy_without_background"]) == pytest.approx(2 / 3)
+    assert float(scores["accuracy"]) == pytest.approx(4 / 6)
+    assert float(scores["miou"]) == pytest.approx((0.5 + 2 / 4) / 2)
+
+
+def test_beside_the_weighted_scores_stand_the_plain_ones():
+    prediction, target = random_batch(9, shape=(200,))
+    weight = torch.rand(200, generator=torch.Generator().manual_seed(2))
+    both = SegmentationScores(CLASSES, void_index=1, weighted=True, background_index=0)
+    both.update(prediction, target, weight)
+    plain = SegmentationScores(CLASSES, void_index=1, background_index=0)
+    plain.update(prediction, target)
+    scores, expected = both.compute(), plain.compute()
+    assert set(scores) == set(expected) | {f"unweighted/{name}" for name in expected}
+    for name, value in expected.items():
+        assert torch.equal(scores[f"unweighted/{name}"], value)
+        assert scores[name] != value
+
+
 def test_weights_act_as_repetitions():
     prediction, target = random_batch(7, shape=(100,))
     times = torch.randint(0, 4, (100,), generator=torch.Generator().manual_seed(1))
@@ -114,11 +139,14 @@ def test_summed_over_processes(weighted):
         whole.update(prediction, target, weight)
     first, second = halves
 
+    states = iter(second._defaults)
+
     def gather(state, group=None):
-        return [state, second.confusion]
+        return [state, getattr(second, next(states))]
 
     first.sync(dist_sync_fn=gather, distributed_available=lambda: True)
-    assert torch.equal(first.confusion, whole.confusion)
+    for name in whole._defaults:
+        assert torch.equal(getattr(first, name), getattr(whole, name))
     assert first.confusion.dtype == (torch.float64 if weighted else torch.int64)
 
 
@@ -165,6 +193,7 @@ def test_keys_carry_the_class_names():
         ({"num_classes": 2, "class_names": ["a", "a"]}, "class_names="),
         ({"num_classes": 3, "ignore_index": 2}, "ignore_index=2"),
         ({"num_classes": 3, "void_index": 3}, "void_index=3"),
+        ({"num_classes": 3, "background_index": -1}, "background_index=-1"),
     ],
 )
 def test_contradicting_arguments(arguments, message):

@@ -57,3 +57,13 @@ def test_bad_labels_are_named(labels, message):
 def test_number_of_classes_must_fit_uint8():
     with pytest.raises(ValueError, match="num_classes=257"):
         PixelPrior.from_labels([np.zeros(4, np.uint8)], num_classes=257)
+
+
+def test_a_pixel_counts_by_its_area_for_the_most_frequent_class():
+    """Two small pixels of class 0, a large one of class 1, and one that was never labelled."""
+    labels = [np.array([0, 0, 1, 255])]
+    areas = np.array([1.0, 1.0, 3.0, 1.0])
+    assert PixelPrior.from_labels(labels, 2).prediction.tolist() == [0, 0, 1, 0]
+    assert PixelPrior.from_labels(labels, 2, areas=areas).prediction.tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="areas has 3 values; the labels have 4"):
+        PixelPrior.from_labels(labels, 2, areas=areas[:3])

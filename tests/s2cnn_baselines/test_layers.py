@@ -339,6 +339,139 @@ def test_deterministic_and_independent_of_the_batch():
     assert layer(x[:0]).shape == (0, 3, 10, 10)
 
 
+LAYERS = {
+    "s2": lambda: S2Convolution(2, 3, 5, 4, S2_GRIDS["irregular"]),
+    "so3": lambda: SO3Convolution(2, 3, 3, 5, IRREGULAR),
+    "to_s2": lambda: SO3ToS2(2, 3, 4, 3, IRREGULAR),
+    "shortcut": lambda: SO3Shortcut(2, 3, 4, 3),
+}
+
+
+def signal_of(layer, batch=2):
+    conv = layer.conv if isinstance(layer, SO3Shortcut) else layer
+    axes = 2 if isinstance(layer, S2Convolution) else 3
+    return torch.randn(batch, 2, *axes * (2 * conv.b_in,))
+
+
+def gradients(layer, x, autocast=False):
+    """Output, and gradients of all that needs one; the backward pass is under autocast too."""
+    x = x.detach().requires_grad_()
+    wanted = [x, *(p for p in layer.parameters() if p.requires_grad)]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        y = layer(x)
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), wanted)]
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_autocast_does_not_lower_the_precision_of_gradients(kind):
+    layer = LAYERS[kind]()
+    x = signal_of(layer)
+    expected, found = gradients(layer, x), gradients(layer, x, autocast=True)
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_take_any_strides(kind):
+    layer = LAYERS[kind]()
+    x = signal_of(layer)
+    other = x.transpose(1, -1).contiguous().transpose(1, -1)
+    assert not other.is_contiguous()
+    assert all(map(torch.equal, gradients(layer, other), gradients(layer, x)))
+    if x.ndim == 4:
+        channels_last = x.contiguous(memory_format=torch.channels_last)
+        assert torch.equal(layer(channels_last), layer(x))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_no_samples(kind):
+    layer = LAYERS[kind]()
+    y, *found = gradients(layer, signal_of(layer, 0))
+    assert y.shape[:2] == (0, 3)
+    assert not any(gradient.any() for gradient in found[1:])
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_frozen_kernels_leave_the_other_gradients(kind):
+    layer = LAYERS[kind]()
+    x = signal_of(layer)
+    expected = gradients(layer, x)
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_("bias" in name)
+    names = ["y", "x", *(name for name, _ in layer.named_parameters())]
+    kept = [e for name, e in zip(names, expected, strict=True) if "kernel" not in name]
+    assert all(map(torch.equal, gradients(layer, x), kept))
+
+
+@pytest.mark.parametrize("other", ["shortcut", "identity", "none"])
+def test_gradients_of_the_rectified_layer(other, double):
+    sizes = (1, 1, 2, 2) if other == "identity" else (1, 2, 2, 3)
+    layer = SO3Convolution(*sizes, IRREGULAR)
+    shortcut = None if other == "none" else SO3Shortcut(*sizes)
+    parameters = [*layer.parameters(), *(shortcut.parameters() if shortcut else ())]
+    x = torch.randn(4, 4, 1, 1, 4, requires_grad=True)
+
+    def function(x, *_):
+        return layer.forward_inner(x, shortcut, rectify=True)
+
+    y = function(x)
+    assert 0.2 < (y == 0).double().mean() < 0.8
+    torch.testing.assert_close(y, torch.relu(layer.forward_inner(x, shortcut)))
+    assert torch.autograd.gradcheck(function, (x, *parameters), fast_mode=True)
+    assert torch.autograd.gradgradcheck(function, (x, *parameters), fast_mode=True)
+
+
+def test_spectra_of_kernels_are_not_kept_for_the_backward_pass():
+    layer = SO3Convolution(3, 4, 10, 10, IRREGULAR)
+    x = torch.randn(20, 20, 1, 3, 20, requires_grad=True)
+    tables = {buffer.data_ptr() for buffer in layer.buffers()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in tables:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        y = layer.forward_inner(x, rectify=True)
+    # The spectrum of x, the kernel, and a byte for every sample of the result.
+    spectrum = 3 * so3_size(10)
+    assert sum(kept.values()) == 4 * (spectrum + layer.kernel.numel()) + y.numel()
+    assert layer.kernel_spectrum().numel() == 4 * spectrum
+
+
+def test_a_kernel_that_changes_before_the_backward_pass_is_noticed():
+    layer = SO3Convolution(1, 1, 3, 3, IRREGULAR)
+    y = layer(torch.randn(1, 1, 6, 6, 6)).sum()
+    with torch.no_grad():
+        layer.kernel.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_shapes_can_be_computed_without_values():
+    layer = LAYERS["so3"]().to("meta")
+    assert layer(torch.empty(2, 2, 6, 6, 6, device="meta")).shape == (2, 3, 10, 10, 10)
+
+
+def test_halves_are_refused_whatever_the_layer_is():
+    for dtype in (torch.float16, torch.bfloat16):
+        layer = LAYERS["so3"]().to(dtype)
+        with pytest.raises(ValueError, match="x is"):
+            layer(torch.zeros(1, 2, 6, 6, 6, dtype=dtype))
+        with pytest.raises(ValueError, match="convert one"):
+            layer(torch.zeros(1, 2, 6, 6, 6))
+
+
+def test_state_dicts_are_strict():
+    layer = LAYERS["so3"]()
+    state = layer.state_dict()
+    with pytest.raises(RuntimeError, match="bias"):
+        layer.load_state_dict({"kernel": state["kernel"]})
+    with pytest.raises(RuntimeError, match="analysis"):
+        layer.load_state_dict({**state, "analysis.wigner": torch.zeros(1)})
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", [SO3Convolution, SO3ToS2])
 def test_cuda_agrees(kind, precision):

@@ -151,6 +151,31 @@ def test_evaluation_and_training_agree(use_skips):
         torch.testing.assert_close(network(x), again.detach())
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        tiny,
+        functools.partial(tiny, use_skips=True),
+        functools.partial(
+            S2CNNDeepClassifier, 4, bandwidths=(4, 3), features=(2, 3), max_beta=(0.1,) * 2
+        ),
+    ],
+)
+def test_autocast_lowers_nothing_in_networks(build):
+    network = build()
+    layers = network.convolutional if isinstance(network, S2CNNDeepClassifier) else network
+    x = torch.randn(2, 1, 8, 8)
+    results = []
+    for enabled in (False, True):
+        network.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            features = layers(x)
+            features.square().mean().backward()
+        results.append([features, *(p.grad for p in layers.parameters())])
+    assert results[1][0].dtype == torch.float32
+    assert all(map(torch.equal, *results))
+
+
 def compile_and_compare(backend):
     network = tiny(use_skips=backend == "aot_eager")
     compiled = torch.compile(network, backend=backend, fullgraph=True)

@@ -124,6 +124,23 @@ def test_without_a_void_class_the_headline_is_the_miou():
     assert computed["miou_without_void"] != computed["miou"]
 
 
+@pytest.mark.parametrize(
+    ("names", "headline"),
+    [
+        (["void", "road"], "miou_without_void"),
+        (["road", "sky"], "miou_without_void"),
+        (["background", "3"], "miou_without_background"),
+        (["void", "background"], "miou_without_void"),
+    ],
+)
+def test_the_headline_is_among_the_scores(names, headline):
+    task = make(class_names=names)
+    assert task.headline(names) == headline
+    scores = task.new_scores()
+    task.count(scores, torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]))
+    assert headline in task.scores(scores)
+
+
 def test_names_that_one_side_lacks_do_not_count():
     check_same_data({"nside": 4}, {"pole": "camera"})
     with pytest.raises(ValueError, match="nside 4"):
@@ -175,4 +192,6 @@ def test_unlike_pixels_count_by_their_area():
     in_image.update(prediction, target)
     plain = (prediction == target).double().mean()
     assert in_image.compute()["accuracy"] == pytest.approx(plain.item(), rel=1e-12)
+    assert scores.compute()["unweighted/accuracy"] == in_image.compute()["accuracy"]
+    assert "unweighted/accuracy" not in in_image.compute()
     assert "areas" not in task.state_dict()

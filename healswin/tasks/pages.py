@@ -1,0 +1,67 @@
+"""What the pages of all tasks are made of: tables, plain numbers, samples to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+# Scores by name, of each column of a table.
+Results = dict[str, dict[str, float | None]]
+
+
+def markdown_table(
+    rows: Mapping[str, str], columns: Mapping[str, Mapping[str, float | None]]
+) -> str:
+    """Scores as a Markdown table, aligned so that it can be read as it is.
+
+    Args:
+        rows: Key of the score of each row, by the row's title.
+        columns: Scores of each column, by the column's title; "-" where there is none.
+    """
+    width = max(len(title) for title in rows)
+    heads = list(columns)
+    lines = [
+        f"| {'':{width}} | " + " | ".join(f"{head:>6}" for head in heads) + " |",
+        f"|{'-' * (width + 2)}|" + "|".join("-" * max(len(h) + 1, 7) + ":" for h in heads) + "|",
+    ]
+    for title, key in rows.items():
+        values = (scores.get(key) for scores in columns.values())
+        cells = ("-" if value is None else f"{value:.4f}" for value in values)
+        cells = (f"{cell:>{max(len(h), 6)}}" for cell, h in zip(cells, heads, strict=True))
+        lines.append(f"| {title:{width}} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plain_number(value: Tensor | float) -> float | None:
+    """A plain number; None for classes that do not occur, which JSON has no NaN for."""
+    number = float(value)
+    return None if math.isnan(number) else number
+
+
+def check_pictures(pictures: int) -> int:
+    """A number of pictures.
+
+    Raises:
+        ValueError: If it is below -1.
+    """
+    if pictures < -1:
+        raise ValueError(f"pictures={pictures} must be a number of samples, or -1 for all")
+    return pictures
+
+
+def remove_pictures(folder: Path) -> None:
+    """Remove the pictures of an earlier run, which show other weights."""
+    for picture in folder.glob("*.png"):
+        picture.unlink()
+
+
+def spread(indices: list[int], count: int) -> set[int]:
+    """`count` of the indices, evenly spread; all of them for -1."""
+    if count < 0 or count >= len(indices):
+        return set(indices)
+    positions = np.linspace(0, len(indices) - 1, count).round().astype(int)
+    return {indices[position] for position in positions}
