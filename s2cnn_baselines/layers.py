@@ -11,8 +11,10 @@ to rounding: turning the input turns the output. What a ReLU adds beyond the ban
 the less the higher the bandwidth.
 
 All is float32 or float64. Autocast is switched off inside: the quadrature does not survive half
-precision. Gradients are exact; those of the published package are not where a layer raises the
-bandwidth, for its backward pass leaves out the degrees from the input's bandwidth on.
+precision. TF32 products are used where they are allowed, as everywhere in torch: leave
+``torch.set_float32_matmul_precision`` at "highest" where equivariance matters. Gradients are exact;
+those of the published package are not where a layer raises the bandwidth, for its backward pass
+leaves out the degrees from the input's bandwidth on.
 
 Inside a network, signals are [(gamma,) alpha, batch, feature, beta], which the transforms need
 (`harmonics.real_transforms`). ``forward`` converts at both ends; ``forward_inner`` does not.
@@ -20,7 +22,8 @@ Inside a network, signals are [(gamma,) alpha, batch, feature, beta], which the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -47,6 +50,7 @@ from s2cnn_baselines.harmonics.real_transforms import (
     SO3Analysis,
     SO3Synthesis,
     TableModule,
+    full_precision,
     order_count,
 )
 from s2cnn_baselines.harmonics.transforms import signal_bandwidth
@@ -92,11 +96,32 @@ class _KernelLayer(nn.Module):
             kept, spectrum = self._kept
             if len(kept) == len(kernels) and all(map(_same, kept, kernels)):
                 return spectrum
-        spectrum = self.spectrum(self.kernel * self.scaling)
-        if shortcut is not None:
-            spectrum = spectrum + shortcut.conv.kernel_spectrum()
+        spectrum = self._spectrum_of(*kernels, shortcut=shortcut)
         self._kept = ([k.detach().clone() for k in kernels], spectrum) if keep else None
         return spectrum
+
+    def _spectrum_of(
+        self, kernel: Tensor, beside: Tensor | None = None, *, shortcut: SO3Shortcut | None = None
+    ) -> Tensor:
+        """Spectrum of a kernel, and of that of a shortcut beside it."""
+        spectrum = self.spectrum(kernel * self.scaling)
+        if shortcut is None:
+            return spectrum
+        return spectrum + shortcut.conv.spectrum(beside * shortcut.conv.scaling)
+
+    def _multiply(
+        self,
+        x: Float[Tensor, "row batch feature"],
+        shapes: Sequence[tuple[int, int, int]],
+        shortcut: SO3Shortcut | None = None,
+    ) -> Float[Tensor, "row_out batch feature_out"]:
+        """The product with the kernel's spectrum, which is computed again for the gradients."""
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return _product(x, self.kernel_spectrum(shortcut), shapes, self.nfeature_out)
+        kernels = [self.kernel] if shortcut is None else [self.kernel, shortcut.conv.kernel]
+        self._kept = None
+        spectrum_of = functools.partial(self._spectrum_of, shortcut=shortcut)
+        return _Product.apply(x, spectrum_of, shapes, self.nfeature_out, *kernels)
 
     def _check(self, x: Tensor, bandwidth: int, axes: int) -> None:
         """Raise ValueError unless x is a signal of this layer."""
@@ -167,14 +192,14 @@ class S2Convolution(_KernelLayer):
         return from_inner(self.forward_inner(to_inner(x)))
 
     def forward_inner(
-        self, x: Float[Tensor, "alpha batch feature beta"]
+        self, x: Float[Tensor, "alpha batch feature beta"], rectify: bool = False
     ) -> Float[Tensor, "gamma_out alpha_out batch feature_out beta_out"]:
-        """Convolve a signal in the inner layout."""
-        with torch.autocast(x.device.type, enabled=False):
+        """Convolve a signal in the inner layout; with ``rectify`` the ReLU of that."""
+        with full_precision(x):
             orders = [order_count(degree, self.b_out) for degree in range(self.b_out)]
             shapes = [(rows, 1, rows) for rows in orders]
-            z = _product(self.analysis(x), self.kernel_spectrum(), shapes, self.nfeature_out)
-            return self.synthesis(_add_constant(z, self.bias))
+            z = self._multiply(self.analysis(x), shapes)
+            return self.synthesis(_add_constant(z, self.bias), rectify)
 
 
 class SO3Convolution(_KernelLayer):
@@ -225,19 +250,21 @@ class SO3Convolution(_KernelLayer):
         self,
         x: Float[Tensor, "gamma alpha batch feature beta"],
         shortcut: SO3Shortcut | None = None,
+        rectify: bool = False,
     ) -> Float[Tensor, "gamma_out alpha_out batch feature_out beta_out"]:
         """Convolve a signal in the inner layout; with a shortcut, convolution plus shortcut.
 
-        Both are products with the same spectrum, so their kernels are added instead.
+        Both are products with the same spectrum, so their kernels are added instead. With
+        ``rectify`` the ReLU of the result.
         """
         if shortcut is not None and shortcut.conv is None:
-            return self.forward_inner(x) + x
-        with torch.autocast(x.device.type, enabled=False):
+            y = self.forward_inner(x) + x
+            return torch.relu_(y) if rectify else y
+        with full_precision(x):
             shapes = _shapes(self.analysis.band, self.synthesis.band)
-            kernel = self.kernel_spectrum(shortcut)
-            z = _product(self.analysis(x), kernel, shapes, self.nfeature_out)
+            z = self._multiply(self.analysis(x), shapes, shortcut)
             bias = self.bias if shortcut is None else self.bias + shortcut.conv.bias
-            return self.synthesis(_add_constant(z, bias))
+            return self.synthesis(_add_constant(z, bias), rectify)
 
 
 class SO3ToS2(_KernelLayer):
@@ -297,10 +324,10 @@ class SO3ToS2(_KernelLayer):
         self, x: Float[Tensor, "gamma alpha batch feature beta"]
     ) -> Float[Tensor, "alpha_out batch feature_out beta_out"]:
         """Convolve and sum a signal in the inner layout."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             band = self.analysis.band
             shapes = [(*band.rows(degree), 1) for degree in range(self.b_out)]
-            z = _product(self.analysis(x), self.kernel_spectrum(), shapes, self.nfeature_out)
+            z = self._multiply(self.analysis(x), shapes)
             return self.synthesis(_add_constant(z, self.bias))
 
 
@@ -415,7 +442,10 @@ def _product(
     kernel = kernel.reshape(-1)
     if torch.compiler.is_compiling():
         return _product_by_autograd(x, kernel, shapes, nfeature_out)
-    return _Product.apply(x, kernel, shapes, nfeature_out)
+    z = x.new_empty(sum(m * n for m, _, n in shapes), x.shape[1], nfeature_out)
+    for x_l, k_l, z_l in zip(*_split(x, kernel, z, shapes, nfeature_out), strict=True):
+        _write(z_l, _matrix(x_l), k_l)
+    return z
 
 
 def _product_by_autograd(
@@ -430,43 +460,66 @@ def _product_by_autograd(
 
 
 class _Product(torch.autograd.Function):
-    """`_product_by_autograd`, with every degree written where it belongs, and its gradients too."""
+    """`_product_by_autograd` of x and the spectrum of kernels, with gradients to the kernels.
+
+    Every degree is written where it belongs. Spectra are much larger than kernels and quickly
+    computed, so that only the kernels are kept for the backward pass.
+    """
 
     @staticmethod
     def forward(
         ctx: FunctionCtx,
         x: Tensor,
-        kernel: Tensor,
+        spectrum_of: Callable[..., Tensor],
         shapes: Sequence[tuple[int, int, int]],
         nfeature_out: int,
+        *kernels: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(x, kernel)
-        ctx.sizes = (shapes, nfeature_out)
-        z = x.new_empty(sum(m * n for m, _, n in shapes), x.shape[1], nfeature_out)
-        for x_l, k_l, z_l in zip(*_split(x, kernel, z, *ctx.sizes), strict=True):
-            _write(z_l, _matrix(x_l), k_l)
-        return z
+        ctx.save_for_backward(x, *kernels)
+        ctx.spectrum_of, ctx.sizes = spectrum_of, (shapes, nfeature_out)
+        return _product(x, spectrum_of(*kernels), shapes, nfeature_out)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, kernel = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            z = _product_by_autograd(x, kernel, *ctx.sizes)
-            wanted = [t for t in (x, kernel) if t.requires_grad]
-            found = iter(torch.autograd.grad(z, wanted, grad, create_graph=True))
-            return *(next(found) if t.requires_grad else None for t in (x, kernel)), None, None
-        grad_x, grad_kernel = torch.empty_like(x), torch.empty_like(kernel)
-        pieces = _split(x, kernel, grad, *ctx.sizes)
-        into = _split(grad_x, grad_kernel, None, *ctx.sizes)[:2]
-        for x_l, k_l, grad_l, x_into, k_into in zip(*pieces, *into, strict=True):
-            grad_l = _matrix(grad_l)
-            if ctx.needs_input_grad[0]:
-                _write(x_into, grad_l, k_l.mT)
-            if ctx.needs_input_grad[1]:
-                torch.mm(_matrix(x_l).mT, grad_l, out=k_into)
-        grads = (grad_x, grad_kernel)
-        wanted = zip(grads, ctx.needs_input_grad[:2], strict=True)
-        return *(g if needed else None for g, needed in wanted), None, None
+        x, *kernels = ctx.saved_tensors
+        with full_precision(grad):
+            if torch.is_grad_enabled():  # the gradients are to be differentiated themselves
+                z = _product_by_autograd(x, ctx.spectrum_of(*kernels).reshape(-1), *ctx.sizes)
+                grad_x, *grads = _gradients(z, (x, *kernels), grad, create_graph=True)
+            else:
+                needed = zip(kernels, ctx.needs_input_grad[-len(kernels) :], strict=True)
+                kernels = [kernel.detach().requires_grad_(need) for kernel, need in needed]
+                with torch.enable_grad():
+                    spectrum = ctx.spectrum_of(*kernels)
+                # Every degree of it makes room for its gradient as soon as it has been used.
+                values = spectrum.detach()
+                grad_x = _product_backward(ctx, x, values.view(-1), grad)
+                grads = _gradients(spectrum, kernels, values)
+        return grad_x, None, None, None, *grads
+
+
+def _product_backward(ctx: FunctionCtx, x: Tensor, kernel: Tensor, grad: Tensor) -> Tensor | None:
+    """The gradient to x of `_product`; that to the kernel's spectrum is written over it."""
+    grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+    x_pieces, kernel_pieces, grad_pieces = _split(x, kernel, grad, *ctx.sizes)
+    into = x_pieces if grad_x is None else _split(grad_x, kernel, None, *ctx.sizes)[0]
+    for x_l, k_l, grad_l, into_l in zip(x_pieces, kernel_pieces, grad_pieces, into, strict=True):
+        matrix = _matrix(grad_l)
+        if grad_x is not None:
+            _write(into_l, matrix, k_l.mT)
+        torch.mm(_matrix(x_l).mT, matrix, out=k_l)
+    return grad_x
+
+
+def _gradients(
+    y: Tensor, inputs: Sequence[Tensor], grad: Tensor, create_graph: bool = False
+) -> list[Tensor | None]:
+    """Gradients of those inputs that need one."""
+    wanted = [x for x in inputs if x.requires_grad]
+    if not wanted:
+        return [None] * len(inputs)
+    found = iter(torch.autograd.grad(y, wanted, grad, create_graph=create_graph))
+    return [next(found) if x.requires_grad else None for x in inputs]
 
 
 def _split(

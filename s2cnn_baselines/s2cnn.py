@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from s2cnn_baselines.harmonics.grids import s2_near_identity_grid, so3_near_identity_grid
 from s2cnn_baselines.harmonics.quadrature import Grid
@@ -114,10 +113,10 @@ class S2CNNSegmenter(nn.Module):
             ValueError: If the shape or the dtype of x is not what the network takes.
         """
         self.input_layer.check(x)
-        x = functional.relu_(self.input_layer.forward_inner(to_inner(x)))
+        x = self.input_layer.forward_inner(to_inner(x), rectify=True)
         for i, layer in enumerate(self.hidden_layers):
             shortcut = self.skip_layers[i] if len(self.skip_layers) else None
-            x = functional.relu_(layer.forward_inner(x, shortcut))
+            x = layer.forward_inner(x, shortcut, rectify=True)
         return from_inner(self.output_layer.forward_inner(x))
 
 
@@ -184,8 +183,8 @@ class S2CNNClassifier(nn.Module):
             ValueError: If the shape or the dtype of x is not what the network takes.
         """
         self.conv1.check(x)
-        x = functional.relu_(self.conv1.forward_inner(to_inner(x)))
-        x = functional.relu_(self.conv2.forward_inner(x))
+        x = self.conv1.forward_inner(to_inner(x), rectify=True)
+        x = self.conv2.forward_inner(x, rectify=True)
         return self.out_layer(self.integrate(from_inner(x)))
 
 
@@ -265,5 +264,5 @@ class S2CNNDeepClassifier(nn.Module):
         self.convolutional[0].check(x)
         x = to_inner(x)
         for layer in self.convolutional[::2]:
-            x = functional.relu_(layer.forward_inner(x))
+            x = layer.forward_inner(x, rectify=True)
         return self.linear(self.integrate(from_inner(x)))

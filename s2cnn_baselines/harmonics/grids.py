@@ -84,6 +84,13 @@ def so3_equatorial_grid(
 ) -> Float[np.ndarray, "points 3"]:
     """Rotations that move the north pole near the equator; gamma from -max_gamma to max_gamma.
 
+    Args:
+        max_beta: Largest angle between the pole's image and the equator, in radians.
+        max_gamma: Largest turn about the pole before, in radians.
+        n_alpha: Number of longitudes.
+        n_beta: Number of colatitudes.
+        n_gamma: Number of turns.
+
     Raises:
         ValueError: If a number is below 1 or an angle outside its range.
     """

@@ -33,13 +33,19 @@ degree by degree; orders m in the order c_0, c_1, ..., s_1, ...
 
 The inverse is the adjoint of all this, with 2l + 1 in the place of the quadrature weights. The
 transforms are linear, so each is the gradient of the other, and autograd is told so.
+
+**Precision.** Autocast does not lower the precision of the products, not even where it is on during
+the backward pass. Who allows TF32 products, by ``torch.set_float32_matmul_precision``, gets them
+here too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +142,36 @@ def _shared_table(
     return table
 
 
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Autocast is off inside."""
+    device = x.device.type
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else contextlib.nullcontext()
+
+
+class TableProduct(torch.autograd.Function):
+    """table @ x, of full precision in both directions, for a table that needs no gradient.
+
+    With ``rectify`` the ReLU of it, in place; one byte a value is kept for the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, table: Tensor, x: Tensor, rectify: bool = False) -> Tensor:
+        """Multiply."""
+        with full_precision(x):
+            y = table @ x
+        ctx.save_for_backward(table, y > 0 if rectify and ctx.needs_input_grad[1] else None)
+        return torch.relu_(y) if rectify else y
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Multiply with the transposed table."""
+        table, positive = ctx.saved_tensors
+        if positive is not None:
+            grad = grad * positive
+        return None, TableProduct.apply(table.mT, grad), None
+
+
 class S2Analysis(TableModule):
     """Spectra of real signals on the sphere.
 
@@ -158,9 +194,10 @@ class S2Analysis(TableModule):
     ) -> Float[Tensor, "row batch feature"]:
         """Spectrum of the signals, rows (l, m)."""
         alpha, batch, feature, beta = x.shape
-        modes = self.waves @ x.reshape(alpha, batch * feature * beta)
+        modes = TableProduct.apply(self.waves, x.reshape(alpha, batch * feature * beta))
         modes = modes.view(self.degrees, 2 * batch * feature, beta)
-        rows = torch.bmm(self.legendre, modes.mT).reshape(2 * self.degrees**2, batch * feature)
+        rows = TableProduct.apply(self.legendre, modes.mT)
+        rows = rows.reshape(2 * self.degrees**2, batch * feature)
         rows = Reorder.apply(rows, self.index, self.back)
         return rows.view(len(self.index), batch, feature)
 
@@ -189,9 +226,10 @@ class S2Synthesis(TableModule):
         _, batch, feature = x.shape
         rows = Reorder.apply(x.flatten(1), self.back, self.index)
         rows = rows.view(self.orders, self.bandwidth, 2 * batch * feature)
-        modes = torch.bmm(rows.mT, self.legendre)
+        modes = TableProduct.apply(self.legendre.mT, rows).mT
         samples = 2 * self.bandwidth
-        signal = self.waves.mT @ modes.view(2 * self.orders, batch * feature * samples)
+        modes = modes.reshape(2 * self.orders, batch * feature * samples)
+        signal = TableProduct.apply(self.waves.mT, modes)
         return signal.view(samples, batch, feature, samples)
 
 
@@ -219,8 +257,9 @@ class SO3Analysis(TableModule):
         """Spectrum of the signals, rows (l, m, n)."""
         gamma, alpha, batch, feature, beta = x.shape
         width = batch * feature
-        modes = self.gamma_waves @ x.reshape(gamma, alpha * width * beta)
-        modes = torch.bmm(self.alpha_waves, modes.view(2 * self.band.gamma, alpha, width * beta))
+        modes = TableProduct.apply(self.gamma_waves, x.reshape(gamma, alpha * width * beta))
+        modes = modes.view(2 * self.band.gamma, alpha, width * beta)
+        modes = TableProduct.apply(self.alpha_waves, modes)
         modes = modes.view(2, self.band.gamma, self.band.alpha, 2 * width, beta)
         rows = Wigner.apply(modes, self.wigner, self.index, self.back, self.band)
         return rows.view(len(self.index), batch, feature)
@@ -245,16 +284,17 @@ class SO3Synthesis(TableModule):
         self.register_table("back", so3_back, self.band, None)
 
     def forward(
-        self, x: Float[Tensor, "row batch feature"]
+        self, x: Float[Tensor, "row batch feature"], rectify: bool = False
     ) -> Float[Tensor, "gamma alpha batch feature beta"]:
-        """Signals with this spectrum, rows (l, m, n)."""
+        """Signals with this spectrum, rows (l, m, n), or their ReLU."""
         _, batch, feature = x.shape
         samples = 2 * self.bandwidth
         modes = WignerAdjoint.apply(x.flatten(1), self.wigner, self.index, self.back, self.band)
         inner = batch * feature * samples
         modes = modes.view(2 * self.band.gamma, 2 * self.band.alpha, inner)
-        modes = torch.bmm(self.alpha_waves.mT, modes)
-        signal = self.gamma_waves.mT @ modes.view(2 * self.band.gamma, samples * inner)
+        modes = TableProduct.apply(self.alpha_waves.mT, modes)
+        modes = modes.view(2 * self.band.gamma, samples * inner)
+        signal = TableProduct.apply(self.gamma_waves.mT, modes, rectify)
         return signal.view(samples, samples, batch, feature, samples)
 
 
@@ -290,7 +330,8 @@ class Wigner(torch.autograd.Function):
         """Sum over beta."""
         ctx.save_for_backward(table, index, back)
         ctx.band = band
-        return _wigner_forward(modes, table, index, band, len(back) // _row_count(band))
+        with full_precision(modes):
+            return _wigner_forward(modes, table, index, band, len(back) // _row_count(band))
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -308,7 +349,8 @@ class WignerAdjoint(torch.autograd.Function):
         """Spread over beta."""
         ctx.save_for_backward(table, index, back)
         ctx.band = band
-        return _wigner_adjoint(rows, table, back, band, len(back) // _row_count(band))
+        with full_precision(rows):
+            return _wigner_adjoint(rows, table, back, band, len(back) // _row_count(band))
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -543,10 +585,10 @@ def so3_back(band: Band, features: int | None) -> Int[np.ndarray, " rows"]:
 
     These meet zeros of the tables, so that it does not matter what they are.
     """
-    return np.maximum(_so3_targets(band, features), 0).astype(np.int32)
+    return np.maximum(_so3_targets(band, features), 0)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=1)  # the index is asked for, then its inverse
 def _so3_targets(band: Band, features: int | None) -> Int[np.ndarray, " rows"]:
     """Where every row of the blocks goes; -1 for the sines of order 0."""
     starts = np.cumsum([0, *band.sizes])
@@ -571,7 +613,7 @@ def _so3_targets(band: Band, features: int | None) -> Int[np.ndarray, " rows"]:
                 for array in (real, starts[degree], row, column, 2 * row_orders + 1)
             )
             target = start * features + (column * features + feature) * rows + row
-        targets.append(np.where(real, target, -1).reshape(-1))
+        targets.append(np.where(real, target, -1).astype(np.int32).reshape(-1))
     return np.concatenate(targets)
 
 
