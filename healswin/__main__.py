@@ -40,6 +40,7 @@ _COMMANDS = {
     "robustness": "healswin.robustness",
     "configs": "healswin.configurations",
 }
+_LIGHTNING = ("fit", "validate", "test", "predict")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -62,6 +63,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     if arguments[0] in _COMMANDS:
         return import_module(_COMMANDS[arguments[0]]).main(arguments[1:])
+    if arguments[0] not in _LIGHTNING and not arguments[0].startswith("-"):
+        known = ", ".join((*_LIGHTNING, *_COMMANDS))
+        print(f"healswin: error: {arguments[0]!r} is no command; they are {known}", file=sys.stderr)
+        return 2
     from healswin.cli import main as run
     from healswin.configurations import with_paths
 

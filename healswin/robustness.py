@@ -85,6 +85,8 @@ def measure_robustness(
         - ``random``: for each score ``values`` under every rotation, their ``mean``, ``std`` (of
           the values, not of the mean), ``min``, ``max``, and ``kept``, mean / upright; None for a
           part of the sphere;
+        - ``most_frequent``: of a classification, the accuracy of always answering the label that
+          most of these samples have; near it ``kept`` says nothing;
         - ``control``: mean scores after turning and turning back, or None;
         - ``left_out``: what was not measured, and why.
 
@@ -132,6 +134,10 @@ def measure_robustness(
     finally:
         model.train(was_training)
     values = [score.compute() for score in scores]
+    most_frequent = None
+    if config.task == "classification":
+        labels = np.bincount([data.label(index) for index in indices])
+        most_frequent = float(labels.max() / labels.sum())
     return {
         "model": config.name,
         "task": config.task,
@@ -146,6 +152,7 @@ def measure_robustness(
         "rotations": rotations,
         "seed": seed,
         **_summary(poses, values),
+        "most_frequent": most_frequent,
         "left_out": left_out,
     }
 
@@ -441,6 +448,12 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         f"|---|{'---:|' * len(heads)}",
         *(f"| {label} | {' | '.join(cells)} |" for label, cells in rows),
     ]
+    if result["most_frequent"] is not None:
+        lines += [
+            "",
+            f"Always answering the most frequent label scores {_percent(result['most_frequent'])}: "
+            "where the upright score is near it, *kept* says nothing.",
+        ]
     if result["left_out"]:
         lines += ["", "Not measured:", "", *(f"- {reason}" for reason in result["left_out"])]
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from healswin.__main__ import main as healswin
 from healswin.outcome import status_of
 
 
@@ -35,3 +36,10 @@ def test_nobody_reads_any_more():
             [sys.executable, "-c", program], stdout=closed, stderr=subprocess.PIPE, check=False
         )
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_misspelt_command_names_all_of_them(capsys):
+    assert healswin(["aply", "model"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("healswin: error: 'aply' is no command; they are fit, validate, test")
+    assert "apply" in said

@@ -112,6 +112,8 @@ def test_a_model_that_no_rotation_disturbs_keeps_everything(sphere):
     assert spread["values"] == [1.0] * 4
     assert (spread["mean"], spread["std"], spread["kept"]) == (1.0, 0.0, 1.0)
     assert result["control"] == {"rotations": 4, "accuracy": 1.0}
+    labels = [sphere.label(i) for i in sphere.split["train"]]
+    assert result["most_frequent"] == max(map(labels.count, labels)) / 7 < 1
     assert result["left_out"] == []
 
 
@@ -267,6 +269,7 @@ def test_the_command(sphere, tmp_path, capsys):
     assert len(result["random"]["accuracy"]["values"]) == 2
     text = (out / "robustness.md").read_text()
     assert "| turned about z by 5.625° |" in text
+    assert "most frequent label scores 100.00" in text  # of one sample
     assert text in capsys.readouterr().out
     assert (out / "robustness.png").read_bytes().startswith(b"\x89PNG")
 

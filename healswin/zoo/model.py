@@ -145,6 +145,9 @@ class ZooModel(nn.Module, ModelHubMixin):
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the last layer by a fresh one for another number of classes, without names.
 
+        What comes out is a model to be trained: its name says so, and figures, card and data set
+        are those of no model any more.
+
         Raises:
             ValueError: If the network has no such layer or predicts depth.
         """
@@ -156,9 +159,11 @@ class ZooModel(nn.Module, ModelHubMixin):
         self.network.reset_classifier(num_classes)
         self.config = dataclasses.replace(
             self.config,
+            name=f"{self.config.name}-{num_classes}-untrained",
             num_classes=num_classes,
             class_names=(),
             class_colours=(),
+            data={},
             metrics={},
             card={},
         )

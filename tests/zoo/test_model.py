@@ -154,6 +154,7 @@ def test_reset_classifier_forgets_the_classes(make_model):
     assert model.predict(pictures()).shape == (2, PIXELS)
     assert model(model.normalise(pictures())).shape == (2, 5, PIXELS)
     assert (model.config.num_classes, model.config.class_names, model.config.metrics) == (5, (), {})
+    assert (model.config.name, model.config.data) == ("healswin_tiny.town-5-untrained", {})
 
 
 def test_networks_of_one_grid_say_so(make_model):
