@@ -11,7 +11,7 @@ are counted as fast ones there and computed as products here.
 * setup: building the network in a process of its own, tables included, without importing torch.
 * memory: the highest resident memory of that process (what Linux calls VmHWM; on a GPU what torch
   has allocated) after a forward pass in evaluation mode, and after two training steps. The line
-  "torch" is the memory after importing torch.
+  "torch" is the memory after importing torch and this package.
 * b128 (only if asked for, --only b128): one layer S2 128 -> 128 and one SO(3) 128 -> 128 with one
   feature, set-up, forward and memory.
 """
