@@ -334,14 +334,8 @@ def _keeps(symmetry: PixelSymmetry, up: Direction) -> bool:
 def _permutation(
     symmetry: PixelSymmetry, grid: HealpixGrid
 ) -> tuple[Int64[np.ndarray, " faces"], Int64[np.ndarray, " face_pixels"]]:
-    """Which face each face comes from, and where in it each pixel.
-
-    `PixelSymmetry.gather` in two factors, which take a twelfth of its memory: a symmetry of the
-    pixels moves the inside of all faces alike.
-    """
-    gather = symmetry.gather(grid).reshape(len(grid.base_pixels), grid.nside**2)
-    face, inside = np.divmod(gather, grid.nside**2)
-    return face[:, 0].copy(), inside[0].copy()
+    """`PixelSymmetry.gather_factors`, kept for the next sample."""
+    return symmetry.gather_factors(grid)
 
 
 def _permuted(sample: Sample, symmetry: PixelSymmetry, grid: HealpixGrid) -> Sample:

@@ -199,8 +199,7 @@ class BatchSymmetries(BatchAugmentation):
 class HealpixSources(nn.Module):
     """Where each pixel comes from under each pixel symmetry of a HEALPix grid.
 
-    `PixelSymmetry.gather` in two factors, which take a twelfth of its memory: a symmetry of the
-    pixels moves the inside of all faces alike.
+    Kept as `PixelSymmetry.gather_factors`.
 
     Args:
         grid: The grid.
@@ -219,10 +218,9 @@ class HealpixSources(nn.Module):
         self.count = len(symmetries)
         faces, insides = [], []
         for symmetry in symmetries:
-            gather = symmetry.gather(grid).reshape(len(grid.base_pixels), grid.nside**2)
-            face, inside = np.divmod(gather, grid.nside**2)
-            faces.append(face[:, 0] * grid.nside**2)
-            insides.append(inside[0])
+            face, inside = symmetry.gather_factors(grid)
+            faces.append(face * grid.nside**2)
+            insides.append(inside)
         self.register_buffer("face", torch.from_numpy(np.stack(faces)), persistent=False)
         self.register_buffer("inside", torch.from_numpy(np.stack(insides)), persistent=False)
 

@@ -124,6 +124,24 @@ class PixelSymmetry:
             )
         return grid.lookup(grid.vectors() @ self.matrix)
 
+    def gather_factors(
+        self, grid: HealpixGrid
+    ) -> tuple[Int64[np.ndarray, " faces"], Int64[np.ndarray, " face_pixels"]]:
+        """`gather` in two factors, which take a twelfth of its memory.
+
+        A symmetry of the pixels moves the inside of all faces alike: pixel k of face f of the
+        turned map is pixel ``inside[k]`` of face ``face[f]``, faces counted as in the grid.
+
+        Returns:
+            ``face`` (faces,) and ``inside`` (nside^2,), int64, both permutations.
+
+        Raises:
+            ValueError: As for `gather`.
+        """
+        gather = self.gather(grid).reshape(len(grid.base_pixels), grid.nside**2)
+        face, inside = np.divmod(gather, grid.nside**2)
+        return face[:, 0].copy(), inside[0].copy()
+
     def _images_of(self, faces: tuple[int, ...] | set[int]) -> set[int]:
         sphere = HealpixGrid(1)
         return set(sphere.lookup(sphere.vectors()[sorted(faces)] @ self.matrix.T).tolist())

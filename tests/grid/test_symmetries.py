@@ -169,3 +169,12 @@ def test_the_covariance_of_a_map_depends_on_the_angle_only():
 def test_wrong_maps(channels, lmax, message):
     with pytest.raises(ValueError, match=message):
         band_limited_map(HealpixGrid(4), channels, lmax, seed=0)
+
+
+@pytest.mark.parametrize("base_pixels", [range(12), range(4, 8)])
+def test_the_factors_make_the_gather(base_pixels):
+    grid = HealpixGrid(4, base_pixels)
+    for symmetry in pixel_symmetries(grid):
+        face, inside = symmetry.gather_factors(grid)
+        whole = (face[:, None] * grid.nside**2 + inside).ravel()
+        np.testing.assert_array_equal(whole, symmetry.gather(grid))
