@@ -42,6 +42,13 @@ class Run:
     def config(self) -> Path:
         return ROOT / "configs" / "mnist" / f"{self.name}.yaml"
 
+    @property
+    def trained(self) -> Run:
+        """The run whose weights this one tests: trained upright, NR/R is NR/NR."""
+        if self.name.endswith("_nr_r"):
+            return Run(self.name.removesuffix("_r") + "_nr", self.seed)
+        return self
+
     def folder(self, out: Path) -> Path:
         return out / self.name / f"seed{self.seed}"
 
@@ -93,15 +100,33 @@ def healswin(*arguments: str) -> list[str]:
 
 def train(run: Run, arguments: argparse.Namespace, clock: Clock) -> None:
     """Train, test and measure one run, as far as the time reaches."""
+    checkpoint, seconds = fit(run.trained, arguments, clock)
     folder = run.folder(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "log.txt"
-    data = yaml.safe_load(run.config.read_text())["data"]
-    root = str(arguments.data / Path(data["root"]).name)
-    prepare = data["prepare"]
-    if arguments.source:
-        kind, _, rest = prepare.split(" ", 2)
-        prepare = f"{kind} {shlex.quote(str(arguments.source))} {rest}"
+    root, prepare = data_of(run, arguments)
+    clock.call(
+        healswin(
+            *("test", "--ckpt_path", str(checkpoint), "--data.root", root),
+            *("--data.prepare", prepare, "--trainer.default_root_dir", str(folder)),
+        ),
+        folder / "log.txt",
+    )
+    # Rotated digits that are turned again tell nothing new.
+    if run == run.trained:
+        under = ["robustness", str(checkpoint), root, "--out", str(folder), "--rotations", "50"]
+        clock.call(healswin(*under, "--limit", str(arguments.limit)), folder / "log.txt")
+    _store(run, seconds, arguments, folder)
+
+
+def fit(run: Run, arguments: argparse.Namespace, clock: Clock) -> tuple[Path, float]:
+    """Train a run, from where it stopped, unless it is trained.
+
+    Returns:
+        Its best weights, and the seconds that the training took over all calls.
+    """
+    folder = run.folder(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    root, prepare = data_of(run, arguments)
     last, best = folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "best.ckpt"
     seconds = _read(folder / "seconds.json", {"fit": 0.0, "epochs_done": False})
     if not seconds["epochs_done"]:
@@ -115,16 +140,22 @@ def train(run: Run, arguments: argparse.Namespace, clock: Clock) -> None:
             command += ["--ckpt_path", str(last)]
         start = time.monotonic()
         try:
-            clock.call(command, log)
+            clock.call(command, folder / "log.txt")
             seconds["epochs_done"] = True
         finally:
             seconds["fit"] += time.monotonic() - start
             (folder / "seconds.json").write_text(json.dumps(seconds))
-    checkpoint = str(best if best.is_file() else last)
-    clock.call(healswin("test", "--ckpt_path", checkpoint, "--data.root", root), log)
-    under = ["robustness", checkpoint, root, "--out", str(folder), "--rotations", "50"]
-    clock.call(healswin(*under, "--limit", str(arguments.limit)), log)
-    _store(run, seconds["fit"], arguments, folder)
+    return (best if best.is_file() else last), seconds["fit"]
+
+
+def data_of(run: Run, arguments: argparse.Namespace) -> tuple[str, str]:
+    """Folder of a run's data, and the arguments of healswin-prep that make them."""
+    data = yaml.safe_load(run.config.read_text())["data"]
+    prepare = data["prepare"]
+    if arguments.source:
+        kind, _, rest = prepare.split(" ", 2)
+        prepare = f"{kind} {shlex.quote(str(arguments.source))} {rest}"
+    return str(arguments.data / Path(data["root"]).name), prepare
 
 
 def _store(run: Run, seconds: float, arguments: argparse.Namespace, folder: Path) -> None:
@@ -178,12 +209,10 @@ def table(results: dict[str, dict]) -> str:
     for name in sorted(rows):
         of_seeds = rows[name]
         test = [headline(r["test"]) for r in of_seeds]
-        headlines = [r["robustness"]["headline"] for r in of_seeds]
-        random = [
-            r["robustness"]["random"][name] for r, name in zip(of_seeds, headlines, strict=True)
-        ]
-        turned = [scores["mean"] for scores in random]
-        kept = [scores["kept"] for scores in random]
+        under = [r["robustness"] for r in of_seeds]
+        random = [r["random"][r["headline"]] if r else {} for r in under]
+        turned = [scores.get("mean") for scores in random]
+        kept = [scores.get("kept") for scores in random]
         minutes = statistics.mean(r["fit_seconds"] for r in of_seeds) / 60
         lines.append(
             f"| `{name}` | {len(of_seeds)} | {spread(test)} | {spread(turned)} | {spread(kept)} | "
