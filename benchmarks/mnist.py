@@ -1,18 +1,22 @@
 """Trains the configurations of configs/mnist one after the other, in any number of calls.
 
     python benchmarks/mnist.py --minutes 60 --source FOLDER --runs classification/cnn_58k_r_r:0,1
+    python benchmarks/mnist.py --minutes 60 --source FOLDER --runs classification/cnn_58k_r_r@0.1:0
     python benchmarks/mnist.py --table
 
-A run is a configuration and a seed. Each is trained, tested and put under rotations by the commands
-of the command line, which are printed; a call stops when its minutes are over and the next one
-goes on from the last whole epoch. What a finished run measured goes to OUT/results.json, with the
-commit, the machine and the time; ``--table`` prints it in Markdown.
+A run is a configuration, a seed, and the part of the training images that is used: of a part there
+are as many more epochs, so that all runs see equally many images. Each is trained, tested and put
+under rotations by the commands of the command line, which are printed; a call stops when its
+minutes are over and the next one goes on from the last whole epoch. What a finished run measured
+goes to OUT/results.json, with the commit, the machine and the time; ``--table`` prints it in
+Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shlex
@@ -33,24 +37,29 @@ GRACE = 60
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration of configs/mnist with one seed."""
+    """One configuration of configs/mnist with one seed and a part of the training images."""
 
     name: str
     seed: int
+    fraction: float = 1.0
 
     @property
     def config(self) -> Path:
         return ROOT / "configs" / "mnist" / f"{self.name}.yaml"
 
     @property
+    def label(self) -> str:
+        return self.name if self.fraction == 1 else f"{self.name}@{self.fraction:g}"
+
+    @property
     def trained(self) -> Run:
         """The run whose weights this one tests: trained upright, NR/R is NR/NR."""
         if self.name.endswith("_nr_r"):
-            return Run(self.name.removesuffix("_r") + "_nr", self.seed)
+            return Run(self.name.removesuffix("_r") + "_nr", self.seed, self.fraction)
         return self
 
     def folder(self, out: Path) -> Path:
-        return out / self.name / f"seed{self.seed}"
+        return out / self.label / f"seed{self.seed}"
 
 
 class OutOfTimeError(Exception):
@@ -115,7 +124,7 @@ def train(run: Run, arguments: argparse.Namespace, clock: Clock) -> None:
     if run == run.trained:
         under = ["robustness", str(checkpoint), root, "--out", str(folder), "--rotations", "50"]
         clock.call(healswin(*under, "--limit", str(arguments.limit)), folder / "log.txt")
-    _store(run, seconds, arguments, folder)
+    _store(run, checkpoint, seconds, arguments)
 
 
 def fit(run: Run, arguments: argparse.Namespace, clock: Clock) -> tuple[Path, float]:
@@ -134,7 +143,7 @@ def fit(run: Run, arguments: argparse.Namespace, clock: Clock) -> tuple[Path, fl
             *("fit", "--config", str(run.config.relative_to(ROOT)), "--seed_everything"),
             *(str(run.seed), "--data.seed", str(run.seed), "--data.root", root),
             *("--data.prepare", prepare, "--trainer.default_root_dir", str(folder)),
-            *("--trainer.enable_progress_bar", "false", *arguments.more),
+            *("--trainer.enable_progress_bar", "false", *part_of(run), *arguments.more),
         )
         if last.is_file():
             command += ["--ckpt_path", str(last)]
@@ -148,6 +157,18 @@ def fit(run: Run, arguments: argparse.Namespace, clock: Clock) -> tuple[Path, fl
     return (best if best.is_file() else last), seconds["fit"]
 
 
+def part_of(run: Run) -> list[str]:
+    """Arguments that train on a part of the images for as many more epochs."""
+    if run.fraction == 1:
+        return []
+    config = yaml.safe_load(run.config.read_text())
+    epochs = str(math.ceil(config["trainer"]["max_epochs"] / run.fraction))
+    more = ["--data.train_fraction", str(run.fraction), "--trainer.max_epochs", epochs]
+    if "lr_scheduler" in config["model"]["init_args"]:
+        more += ["--model.init_args.lr_scheduler.init_args.T_max", epochs]
+    return more
+
+
 def data_of(run: Run, arguments: argparse.Namespace) -> tuple[str, str]:
     """Folder of a run's data, and the arguments of healswin-prep that make them."""
     data = yaml.safe_load(run.config.read_text())["data"]
@@ -158,12 +179,14 @@ def data_of(run: Run, arguments: argparse.Namespace) -> tuple[str, str]:
     return str(arguments.data / Path(data["root"]).name), prepare
 
 
-def _store(run: Run, seconds: float, arguments: argparse.Namespace, folder: Path) -> None:
+def _store(run: Run, checkpoint: Path, seconds: float, arguments: argparse.Namespace) -> None:
+    folder = run.folder(arguments.out)
     results = _read(arguments.out / "results.json", {})
-    results[f"{run.name}:{run.seed}"] = {
+    results[f"{run.label}:{run.seed}"] = {
         "commit": _commit(),
         "hardware": hardware(),
         "date": time.strftime("%Y-%m-%d"),
+        "parameters": parameters(checkpoint),
         "fit_seconds": round(seconds),
         "test": _read(folder / "test.json", {}),
         "robustness": _read(folder / "robustness.json", {}),
@@ -197,14 +220,22 @@ def hardware() -> str:
     return f"{os.cpu_count()} cores, {names[0] if names else platform.machine()}"
 
 
+def parameters(checkpoint: Path) -> int:
+    """Number of values in the network of a checkpoint."""
+    import torch
+
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    return sum(values.numel() for name, values in weights.items() if name.startswith("network."))
+
+
 def table(results: dict[str, dict]) -> str:
     """Finished runs as Markdown, the seeds of one configuration in one row."""
     rows: dict[str, list[dict]] = {}
     for name, result in results.items():
         rows.setdefault(name.rpartition(":")[0], []).append(result)
     lines = [
-        "| configuration | seeds | test score | under rotations | kept | training | hardware |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "| configuration | parameters | seeds | test score | turned at random | kept | training |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name in sorted(rows):
         of_seeds = rows[name]
@@ -215,8 +246,8 @@ def table(results: dict[str, dict]) -> str:
         kept = [scores.get("kept") for scores in random]
         minutes = statistics.mean(r["fit_seconds"] for r in of_seeds) / 60
         lines.append(
-            f"| `{name}` | {len(of_seeds)} | {spread(test)} | {spread(turned)} | {spread(kept)} | "
-            f"{minutes:.0f} min | {of_seeds[0]['hardware']} |"
+            f"| `{name}` | {of_seeds[0]['parameters']:,} | {len(of_seeds)} | {spread(test)} | "
+            f"{spread(turned)} | {spread(kept)} | {minutes:.0f} min |"
         )
     return "\n".join(lines)
 
@@ -242,7 +273,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--minutes", type=float, default=60.0, help="length of this call (default: %(default)s)")
     add("--source", type=Path, help="folder of the MNIST files; downloaded if not given")
     add(
-        "--runs", nargs="*", default=[], metavar="NAME:SEEDS", help="classification/cnn_58k_r_r:0,1"
+        "--runs",
+        nargs="*",
+        default=[],
+        metavar="NAME[@PART]:SEEDS",
+        help="e.g. segmentation/fashion_cnn_5m:0",
     )
     add("--data", type=Path, default=Path("data/mnist"), help="prepared sets")
     add("--out", type=Path, default=Path("runs/mnist"), help="runs and results.json")
@@ -255,11 +290,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def runs_of(names: list[str]) -> list[Run]:
-    """NAME:0,1 -> two runs."""
+    """NAME:0,1 -> two runs; NAME@0.1:0 -> one on a tenth of the images."""
     runs = []
     for name in names:
-        config, _, seeds = name.partition(":")
-        runs += [Run(config, int(seed)) for seed in (seeds or "0").split(",")]
+        label, _, seeds = name.partition(":")
+        config, _, fraction = label.partition("@")
+        runs += [Run(config, int(seed), float(fraction or 1)) for seed in (seeds or "0").split(",")]
     for run in runs:
         if not run.config.is_file():
             sys.exit(f"{run.name}: there is no {run.config}")
@@ -274,7 +310,7 @@ def main(argv: list[str] | None = None) -> None:
         clock = Clock(arguments.minutes)
         try:
             for run in runs_of(arguments.runs):
-                if f"{run.name}:{run.seed}" in _read(results, {}):
+                if f"{run.label}:{run.seed}" in _read(results, {}):
                     continue
                 train(run, arguments, clock)
         except OutOfTimeError:

@@ -152,7 +152,8 @@ def test_mnist_runs_stop_go_on_and_are_done_once(tmp_path):
     source = write_idx_folder(tmp_path / "idx")
     command = [
         *(sys.executable, str(BENCHMARKS / "mnist.py"), "--source", str(source)),
-        *("--runs", "classification/cnn_58k_r_r:0,1", "--data", str(tmp_path / "data")),
+        *("--runs", "classification/cnn_58k_r_r:0,1", "classification/cnn_58k_nr_r@0.5:0"),
+        *("--data", str(tmp_path / "data")),
         *("--out", str(tmp_path / "runs"), "--limit", "4", "--minutes"),
     ]
     more = ["--more", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
@@ -163,9 +164,17 @@ def test_mnist_runs_stop_go_on_and_are_done_once(tmp_path):
         return done.stdout
 
     assert "goes on" in call("0")
-    (row,) = [row for row in rows(call("10")) if "cnn_58k" in row[0]]
-    assert row[1] == "2"  # both seeds
-    assert 0 <= float(row[2].split()[0]) <= 1
+    half, both = [row for row in rows(call("10")) if "cnn_58k" in row[0]]
+    assert both[2] == "2"  # both seeds
+    assert 0 <= float(both[3].split()[0]) <= 1
+    assert half[0] == "`classification/cnn_58k_nr_r@0.5`"
+    assert half[4] == "-"  # rotated digits are not turned again
     results = json.loads((tmp_path / "runs" / "results.json").read_text())
-    assert set(results) == {"classification/cnn_58k_r_r:0", "classification/cnn_58k_r_r:1"}
+    assert set(results) == {
+        "classification/cnn_58k_r_r:0",
+        "classification/cnn_58k_r_r:1",
+        "classification/cnn_58k_nr_r@0.5:0",
+    }
+    # What is tested on rotated digits was trained on upright ones.
+    assert (tmp_path / "runs/classification/cnn_58k_nr_nr@0.5/seed0/checkpoints").is_dir()
     assert "-m healswin" not in call("10")

@@ -16,6 +16,7 @@ LAYERS = [
     {"cameras", "layers", "equivariance"},
     {"resample", "models", "data", "metrics", "viz"},
     {"tasks", "zoo"},
+    {"options"},
     {"apply", "configurations", "export", "robustness"},
     {"cli"},
     {"__main__"},

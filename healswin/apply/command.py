@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from healswin.options import add_device, add_model, check_folder, model_of, progress
 from healswin.outcome import status_of
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out seen",
     )
     add = parser.add_argument
-    add(
-        "model",
-        metavar="MODEL",
-        help="an entry (healswin models list), a folder, a .safetensors or .ckpt file, or "
-        "hf-hub:OWNER/NAME@REVISION",
-    )
+    add_model(parser)
     add(
         "--image",
         nargs="+",
@@ -97,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the camera's name, e.g. FV, if the calibration does not state it and the model's "
         "pole needs it",
     )
-    add("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)")
+    add_device(parser)
     add(
         "--batch-size",
         type=int,
@@ -124,8 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ValueError("--panorama needs no --calibration: give one of them")
     if arguments.batch_size < 1:
         raise ValueError(f"--batch-size {arguments.batch_size} must be at least 1")
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise ValueError(f"--out {arguments.out} is a file, a folder is needed")
+    check_folder("--out", arguments.out)
     # What is missing is told before torch is loaded.
     missing = [path for path in arguments.map if not path.is_file()]
     if missing:
@@ -133,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
     photographs = []
     if arguments.image:
         photographs = find_photographs(arguments.image, arguments.calibration, arguments.panorama)
-    model = _model(arguments.model, arguments.device)
+    model = model_of(arguments)
     if arguments.map:
         for path in arguments.map:
             _apply_map(model, path, arguments.out)
@@ -142,7 +136,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     check_takes_photographs(model)
     work = _Work(model, arguments.out, arguments.camera, arguments.on_error == "skip")
-    with _progress(len(photographs)) as advance:
+    with progress("applying", len(photographs)) as advance:
         for batch in _batches(work.load(photographs, advance), arguments.batch_size):
             work.apply(batch)
             advance(len(batch))
@@ -259,47 +253,3 @@ def _report(folder: Path, files: Sequence[str], applied: Applied, config: ModelC
 
     scores = list(ranked(applied, class_legend(config)[0]).items())[:_LABELS_SHOWN]
     print(f"{folder}: " + ", ".join(f"{label} {score:.3f}" for label, score in scores))
-
-
-def _model(name: str, device: str) -> ZooModel:
-    """The model on its device."""
-    import torch
-
-    from healswin.zoo import load_model
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"--device {device} is not known: cpu, cuda, cuda:1, mps") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {device}: torch sees no GPU here")
-    return load_model(name, device=str(chosen))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, if there are several images; yields the function that advances it."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = [
-        TextColumn("applying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    ]
-    console = Console(stderr=True)
-    # Lines that are printed go above the bar, but into a pipe where stdout is one.
-    above = sys.stdout.isatty()
-    with Progress(*columns, console=console, redirect_stdout=above, disable=total < 2) as progress:
-        task = progress.add_task("applying", total=total)
-        yield lambda count: progress.advance(task, count)
