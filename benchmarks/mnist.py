@@ -150,11 +150,23 @@ def fit(run: Run, arguments: argparse.Namespace, clock: Clock) -> tuple[Path, fl
         start = time.monotonic()
         try:
             clock.call(command, folder / "log.txt")
-            seconds["epochs_done"] = True
+            seconds["epochs_done"] = _is_whole(folder)
         finally:
             seconds["fit"] += time.monotonic() - start
             (folder / "seconds.json").write_text(json.dumps(seconds))
+    if not seconds["epochs_done"]:
+        sys.exit(f"{folder}: the training was stopped from outside; the same command goes on")
     return (best if best.is_file() else last), seconds["fit"]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a training reached its last epoch; told to stop, it ends as if nothing were wrong."""
+    import torch
+
+    newest = max((folder / "logs").glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
+    epochs = yaml.safe_load(newest.read_text())["trainer"]["max_epochs"]
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True, mmap=True)
+    return last["epoch"] + 1 >= epochs
 
 
 def part_of(run: Run) -> list[str]:
@@ -181,6 +193,12 @@ def data_of(run: Run, arguments: argparse.Namespace) -> tuple[str, str]:
 
 def _store(run: Run, checkpoint: Path, seconds: float, arguments: argparse.Namespace) -> None:
     folder = run.folder(arguments.out)
+    # The paths of this machine say nothing elsewhere.
+    test = {
+        key: value
+        for key, value in _read(folder / "test.json", {}).items()
+        if key not in ("checkpoint", "data")
+    }
     results = _read(arguments.out / "results.json", {})
     results[f"{run.label}:{run.seed}"] = {
         "commit": _commit(),
@@ -188,7 +206,7 @@ def _store(run: Run, checkpoint: Path, seconds: float, arguments: argparse.Names
         "date": time.strftime("%Y-%m-%d"),
         "parameters": parameters(checkpoint),
         "fit_seconds": round(seconds),
-        "test": _read(folder / "test.json", {}),
+        "test": test,
         "robustness": _read(folder / "robustness.json", {}),
     }
     temporary = arguments.out / "results.json.new"

@@ -38,7 +38,7 @@ def crop(text: str) -> tuple[int, ...] | str:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Width and height, e.g. "640x484"."""
+    """Two sides in pixels, e.g. "640x484", in the order in which they are typed."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 640x484")

@@ -1,9 +1,9 @@
 """Class lists: what the label ids of a source become, with names and colours.
 
-The two short lists of SynWoodScape and their loss weights are those of HEAL-SWIN (Carlsson et al.,
-CVPR 2024, arXiv 2307.07313), where class 0, "void", takes up every id that has no class of its own.
-The map of "large-ad" is inferred from that paper's order of classes. The colours are our own. Other
-lists are YAML files (`read_class_list`).
+The two short lists of SynWoodScape, their loss weights and those of WoodScape are those of
+HEAL-SWIN (Carlsson et al., CVPR 2024, arXiv 2307.07313), where class 0, "void", takes up every id
+that has no class of its own in a short list. The map of "large-ad" is inferred from that paper's
+order of classes. The colours are our own. Other lists are YAML files (`read_class_list`).
 """
 
 from __future__ import annotations
@@ -301,6 +301,10 @@ WOODSCAPE_CLASSES: dict[str, ClassList] = {
         names=tuple(name for name, _ in _WOODSCAPE),
         colours=tuple(colour for _, colour in _WOODSCAPE),
         class_of_id=tuple(range(10)),
+        published_weights=(
+            *(0.34876218, 0.44370147, 0.89928661, 1.1544441, 1.3193849),
+            *(1.7061983, 0.73121492, 1.2444171, 1.6885881, 2.364354),
+        ),
     ),
 }
 

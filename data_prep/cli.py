@@ -62,9 +62,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "convert",
-        help="resample a folder of calibrated images onto the HEALPix grid",
-        description="Resample a folder of calibrated images onto the HEALPix grid. A conversion "
-        "that was stopped, however it was stopped, continues when the same command runs again.",
+        help="resample a folder of calibrated images onto the HEALPix grid, or resize them",
+        description="Resample a folder of calibrated images onto the HEALPix grid, or resize them "
+        "for flat networks. A conversion that was stopped, however it was stopped, continues when "
+        "the same command runs again.",
     )
     add = parser.add_argument
     add("source", metavar="SRC", type=Path, help="folder of the source data set")
@@ -76,10 +77,20 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         "(default: %(default)s)",
     )
     add(
+        "--grid",
+        default="healpix",
+        help="healpix, or image: images stay flat and are resized (default: %(default)s)",
+    )
+    add(
+        "--size",
+        type=size,
+        metavar="HxW",
+        help="height and width of the resized images of --grid image, e.g. 640x768",
+    )
+    add(
         "--nside",
         type=int,
-        default=256,
-        help="pixels along a base pixel, a power of two (default: %(default)s)",
+        help="pixels along a base pixel, a power of two (default: 256)",
     )
     add(
         "--base-pixels",
@@ -204,7 +215,7 @@ def _add_preview(commands: argparse._SubParsersAction) -> None:
         "preview",
         help="draw some samples: source image, sphere, labels, depth",
         description="Draw a contact sheet of some samples as a PNG file: the source image, the "
-        "sphere, labels and depth.",
+        "sphere (or the resized image), labels and depth.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -223,6 +234,8 @@ def _convert(arguments: argparse.Namespace) -> None:
         source=arguments.source,
         reader=arguments.reader,
         classes=arguments.classes,
+        grid=arguments.grid,
+        size=arguments.size,
         nside=arguments.nside,
         base_pixels=arguments.base_pixels,
         tasks=arguments.tasks,

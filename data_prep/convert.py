@@ -109,8 +109,10 @@ def _check_writable(out: Path) -> None:
 
 def _whole_already(conversion: Conversion, out: Path) -> str:
     made = PreparedSet.open(out)
-    wanted = conversion.stated()
-    there = made.attributes.get("conversion", {})
+    there = {"grid": "healpix", **made.attributes.get("conversion", {})}
+    wanted = {"grid": conversion.grid}
+    if there["grid"] == conversion.grid:  # all that belongs to another grid differs with it
+        wanted |= conversion.stated()
     differences = plan_differences({key: there.get(key) for key in wanted}, wanted)
     if differences:
         raise ValueError(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from healswin.data.shards import shard_size
 from healswin.data.store import PreparedSet, array_metadata
-from healswin.grid import EquiangularGrid, Grid, HealpixGrid
+from healswin.grid import EquiangularGrid, Grid, HealpixGrid, ImageGrid
 
 # Of what a set may hold thousands of (calibrations, skipped frames), so many are listed.
 _LISTED = 20
@@ -86,7 +86,8 @@ def _facts(prepared: PreparedSet) -> Table:
     table = Table(title=str(prepared.root), show_header=False)
     table.add_row("grid", _grid_text(prepared.grid))
     table.add_row("pixels", _pixel_text(prepared.grid))
-    table.add_row("pole", prepared.pole)
+    if not isinstance(prepared.grid, ImageGrid):
+        table.add_row("pole", prepared.pole)
     table.add_row("samples", str(len(prepared)))
     table.add_row("split", ", ".join(f"{k} {len(v)}" for k, v in prepared.split.items()))
     table.add_row("image", _image_kind(prepared))

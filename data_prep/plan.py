@@ -29,7 +29,7 @@ from data_prep.split import parse_split, split_by_scene
 from data_prep.stats import totals
 from healswin.cameras import Camera
 from healswin.data.store import IGNORE_INDEX
-from healswin.grid import HealpixGrid
+from healswin.grid import HealpixGrid, ImageGrid
 
 # Pixels of a sample: nside 4096 on 8 base pixels, for which a table takes some 4 GB.
 _MOST_PIXELS = 2**27
@@ -56,7 +56,7 @@ class Plan:
 
     conversion: Conversion
     reader: Reader
-    grid: HealpixGrid
+    grid: HealpixGrid | ImageGrid
     classes: ClassList | None
     crop: Crop
     frames: list[Frame]
@@ -147,7 +147,7 @@ class Plan:
         return {
             "tool_version": healswin.__version__,
             **self.grid.to_dict(),
-            "order": "nested",
+            **({"order": "nested"} if isinstance(self.grid, HealpixGrid) else {}),
             "pole": self.conversion.pole,
             "up": self.up,
             "tasks": list(self.conversion.tasks),
@@ -155,6 +155,7 @@ class Plan:
             **self._class_attributes(),
             "ignore_index": IGNORE_INDEX,
             "invalid": self.conversion.invalid,
+            **self._depth_attributes(),
             "crop": self.crop.sides,
             "cameras": [
                 {"key": key, "calibration": camera.to_dict()}
@@ -174,6 +175,10 @@ class Plan:
             **totals([finished[index] for index in self.split["train"]]),
             "conversion": self.conversion.arguments(),
         }
+
+    def _depth_attributes(self) -> dict[str, Any]:
+        files = self.reader.depth_files
+        return {"depth_source": files.to_dict()} if "depth" in self.conversion.tasks else {}
 
     def _class_attributes(self) -> dict[str, Any]:
         classes = self.classes
@@ -209,11 +214,16 @@ def make_plan(
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error={on_error!r} must be 'stop' or 'skip'")
     conversion = conversion.settled()
-    grid = HealpixGrid(conversion.nside, conversion.base_pixels)
+    grid = conversion.pixels()
     if grid.num_pixels > _MOST_PIXELS:
+        what, smaller = (
+            (f"size={conversion.size}", "size")
+            if isinstance(grid, ImageGrid)
+            else (f"nside={grid.nside} with {len(grid.base_pixels)} base pixels", "nside")
+        )
         raise ValueError(
-            f"nside={grid.nside} with {len(grid.base_pixels)} base pixels has {grid.num_pixels} "
-            f"pixels, at most {_MOST_PIXELS} fit into a sample: choose a smaller nside"
+            f"{what} has {grid.num_pixels} pixels, at most {_MOST_PIXELS} fit into a sample: "
+            f"choose a smaller {smaller}"
         )
     if conversion.split is not None:
         parse_split(conversion.split)
@@ -264,8 +274,11 @@ def _on_one_rig(
     """Find out what is cut from the images and what the own vehicle hides in them."""
     keys, full = distinct_calibrations(frames, calibrations)
     images = {key: camera for key, camera in full.items() if isinstance(camera, Camera)}
-    if len(images) < len(full) and (conversion.crop or conversion.own_vehicle):
-        raise ValueError("crop and own_vehicle are for images, this source holds maps")
+    if len(images) < len(full):
+        if conversion.crop or conversion.own_vehicle:
+            raise ValueError("crop and own_vehicle are for images, this source holds maps")
+        if conversion.grid == "image":
+            raise ValueError("grid='image' is for images, this source holds maps of the sphere")
     if conversion.crop == "green":
         crop = strips_of(reader, frames)
     else:
@@ -301,10 +314,10 @@ def _assembled(
     if not frames:
         reasons = "; ".join(list(skipped.values())[:3])
         raise ValueError(f"no frame of {reader.root} can be converted: {reasons}")
-    grid = HealpixGrid(conversion.nside, conversion.base_pixels)
+    grid = conversion.pixels()
     keys, cameras = distinct_calibrations(frames, calibrations)
     for key, camera in cameras.items():
-        if isinstance(camera, Camera):
+        if isinstance(camera, Camera) and isinstance(grid, HealpixGrid):
             check_view(key, camera, grid, conversion.pole)
     scenes = [frame.scene for frame in frames]
     if conversion.split is None:

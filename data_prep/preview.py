@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +47,12 @@ class _Column:
 
 
 def preview(data: Path, out: Path, samples: int = 4, names: Sequence[str] = ()) -> Path:
-    """Draw some samples of a prepared set: source image, image on the sphere, labels and depth.
+    """Draw some samples of a prepared set: source image, image on the grid, labels and depth.
 
     What no camera sees is light grey. In the middle of every picture is the direction in which the
     camera looks, or what was projected onto the sphere (`healswin.data.views`). The label of a
     whole sample stands beside its name. Of an equiangular grid the points are shown row by row as
-    well.
+    well; flat images are shown as they are.
 
     Args:
         data: A whole prepared set.
@@ -64,14 +65,11 @@ def preview(data: Path, out: Path, samples: int = 4, names: Sequence[str] = ()) 
 
     Raises:
         ValueError: If there is no whole prepared set, a name is unknown, `samples` is not positive,
-            `out` is no .png, a source file is not the one that was converted, or the set holds
-            flat images.
+            `out` is no .png, or a source file is not the one that was converted.
     """
     if out.suffix.lower() != ".png":
         raise ValueError(f"{out} must end in .png: the contact sheet is a PNG file")
     prepared = PreparedSet.open(data)
-    if isinstance(prepared.grid, ImageGrid):
-        raise ValueError(f"{data} holds flat images, {prepared.grid}: there is no sphere to draw")
     chosen = _chosen(prepared, samples, names)
     columns = _image_columns(prepared, chosen)
     if "semantic" in prepared.tasks:
@@ -117,6 +115,8 @@ def _title(prepared: PreparedSet) -> str:
     if isinstance(grid, HealpixGrid):
         faces = len(grid.base_pixels)
         pixels = f"nside {grid.nside}, {'full sphere' if faces == 12 else f'{faces} base pixels'}"
+    elif isinstance(grid, ImageGrid):
+        pixels = f"{grid.height} rows of {grid.width} pixels"
     else:
         pixels = f"{grid.sampling} grid of bandwidth {grid.bandwidth}"
     return f"{prepared.root.name}: {len(prepared)} samples, {pixels}"
@@ -124,7 +124,7 @@ def _title(prepared: PreparedSet) -> str:
 
 def _sheet_sample(prepared: PreparedSet, index: int, columns: Iterable[_Column]) -> SheetSample:
     key = prepared.sample_camera[index]
-    valid = prepared.valid(key)
+    valid, flat = prepared.valid(key), isinstance(prepared.grid, ImageGrid)
     source = source_image(prepared, index)
     notes = [part for part, indices in prepared.split.items() if index in indices]
     if key in prepared.cameras:  # the others are maps, which have a calibration each
@@ -132,18 +132,22 @@ def _sheet_sample(prepared: PreparedSet, index: int, columns: Iterable[_Column])
     if "label" in prepared.tasks:
         notes.insert(0, f"label {prepared.label_names[prepared.label(index)]}")
     if not valid.all():
-        notes.append(f"{valid.mean():.0%} of the grid is valid")
+        notes.append(f"{valid.mean():.0%} of the {'image' if flat else 'grid'} is valid")
     views = [np.where(valid[:, None], column.paint(index), np.uint8(EMPTY)) for column in columns]
+    shown = SheetSample(prepared.sample_names[index], ", ".join(notes), source, views)
+    if flat:
+        return shown
     centre, up = view_of(prepared, index)
-    return SheetSample(prepared.sample_names[index], ", ".join(notes), source, views, centre, up)
+    return dataclasses.replace(shown, centre=centre, up=up)
 
 
 def _image_columns(prepared: PreparedSet, chosen: Sequence[int]) -> list[_Column]:
     """Colour and grey images as they are, each channel of other maps on a scale of its own."""
+    flat = isinstance(prepared.grid, ImageGrid)
     if prepared.image_dtype == "uint8" and prepared.num_channels in (1, 3):
         return [
             _Column(
-                "Image on the sphere",
+                "Resized image" if flat else "Image on the sphere",
                 lambda index: np.broadcast_to(prepared.image(index), (prepared.grid.num_pixels, 3)),
             )
         ]

@@ -18,11 +18,11 @@ from data_prep.readers.base import Frame, Reader
 from data_prep.readers.files import read_bytes
 from data_prep.rig import Geometry, read_mask
 from data_prep.stats import sample_sums
-from healswin.cameras import pole_rotation
+from healswin.cameras import Camera, pole_rotation
 from healswin.data.store import IGNORE_INDEX
 from healswin.data.writer import SampleWriter
-from healswin.grid import HealpixGrid
-from healswin.resample import HealpixMap, ImageToGrid, MapToGrid
+from healswin.grid import HealpixGrid, ImageGrid
+from healswin.resample import HealpixMap, ImageToFlat, ImageToGrid, MapToGrid
 
 # Tables kept in a process: enough for a surround rig, bounded where every frame is calibrated anew
 # (a table holds two float32 coordinates a pixel and an index, several times as many with
@@ -46,7 +46,7 @@ class SamplingJob:
         classes: What the label ids become; None without labels.
         grid: The pixels.
         pole: "camera", "vehicle" or "zenith".
-        antialias: Whether images are averaged over the pixels of a coarser grid.
+        antialias: Whether on HEALPix images are averaged over the pixels of a coarser grid.
         invalid_label: The class of pixels outside the camera's field.
         partial: The folder of the set being built.
     """
@@ -59,7 +59,7 @@ class SamplingJob:
     crop: Crop
     tasks: tuple[str, ...]
     classes: ClassList | None
-    grid: HealpixGrid
+    grid: HealpixGrid | ImageGrid
     pole: str
     antialias: bool
     invalid_label: int
@@ -208,16 +208,27 @@ class Sampler:
 
     def _make_table(
         self, key: str, camera: str
-    ) -> tuple[ImageToGrid, Bool[np.ndarray, " pixels"] | slice]:
+    ) -> tuple[ImageToGrid | ImageToFlat, Bool[np.ndarray, " pixels"] | slice]:
         """The table of a camera, and the pixels in which it sees the own vehicle."""
         job, calibration = self._job, self._job.cameras[key]
         if camera not in job.masks:
-            table = ImageToGrid(calibration, job.grid, job.pole, antialias=job.antialias)
-            return table, slice(0)
-        mask = read_mask(job.masks[camera], job.crop)
-        table = ImageToGrid(calibration, job.grid, job.pole, antialias=job.antialias, excluded=mask)
-        seen = calibration.valid(job.grid.vectors() @ pole_rotation(calibration, job.pole).T)
+            return _new_table(job, calibration), slice(0)
+        table = _new_table(job, calibration, read_mask(job.masks[camera], job.crop))
+        if isinstance(job.grid, ImageGrid):
+            seen = _new_table(job, calibration).valid
+        else:
+            seen = calibration.valid(job.grid.vectors() @ pole_rotation(calibration, job.pole).T)
         return table, seen & ~table.valid
+
+
+def _new_table(
+    job: SamplingJob,
+    camera: Camera,
+    excluded: Bool[np.ndarray, "height width"] | None = None,
+) -> ImageToGrid | ImageToFlat:
+    if isinstance(job.grid, ImageGrid):
+        return ImageToFlat(camera, job.grid, excluded)
+    return ImageToGrid(camera, job.grid, job.pole, antialias=job.antialias, excluded=excluded)
 
 
 @lru_cache(maxsize=2)

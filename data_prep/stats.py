@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from healswin.data.transforms import class_weights
 
@@ -59,15 +59,24 @@ def class_counts(
 def depth_sums(
     depth: Float32[np.ndarray, " pixels"], valid: Bool[np.ndarray, " pixels"]
 ) -> dict[str, Any]:
-    """Count, sums, smallest and largest value of the valid pixels that have a finite depth."""
-    finite = depth[valid & np.isfinite(depth)].astype(np.float64)
+    """Count, limits and sums of the valid pixels that have a finite depth.
+
+    "log" and "inverse" have the sums of the natural logarithm and of 1 / metres. A depth of 0 is no
+    depth: the readers take it for an unknown one.
+    """
+    finite = depth[valid & np.isfinite(depth) & (depth > 0)].astype(np.float64)
     return {
         "count": finite.size,
-        "sum": float(finite.sum()),
-        "sum_squares": float((finite**2).sum()),
+        **_sums(finite),
         "min": float(finite.min()) if finite.size else None,
         "max": float(finite.max()) if finite.size else None,
+        "log": _sums(np.log(finite)),
+        "inverse": _sums(1 / finite),
     }
+
+
+def _sums(values: Float64[np.ndarray, " pixels"]) -> dict[str, float]:
+    return {"sum": float(values.sum()), "sum_squares": float(np.square(values).sum())}
 
 
 def sample_sums(
@@ -146,18 +155,27 @@ def total_classes(counts: Sequence[Sequence[int]]) -> list[float]:
     return [total / labelled if labelled else 0.0 for total in totals]
 
 
-def total_depth(sums: Sequence[dict[str, Any]]) -> dict[str, float | int | None]:
-    """Count, mean, standard deviation, smallest and largest depth in metres; None without any."""
+def total_depth(sums: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Count, mean, standard deviation, smallest and largest depth in metres; None without any.
+
+    "log" and "inverse" have mean and standard deviation of the natural logarithm and of 1 / metres.
+    """
     some = [s for s in sums if s["count"]]
     count = sum(s["count"] for s in some)
-    if count == 0:
-        return {"count": 0, "mean": None, "std": None, "min": None, "max": None}
-    mean = math.fsum(s["sum"] for s in some) / count
-    variance = math.fsum(s["sum_squares"] for s in some) / count - mean**2
     return {
         "count": count,
-        "mean": mean,
-        "std": math.sqrt(max(variance, 0.0)),
-        "min": min(s["min"] for s in some),
-        "max": max(s["max"] for s in some),
+        **_moments(some, count),
+        "min": min((s["min"] for s in some), default=None),
+        "max": max((s["max"] for s in some), default=None),
+        "log": _moments([s["log"] for s in some], count),
+        "inverse": _moments([s["inverse"] for s in some], count),
     }
+
+
+def _moments(sums: Sequence[dict[str, Any]], count: int) -> dict[str, float | None]:
+    """Mean and standard deviation of what `count` pixels have been added up."""
+    if count == 0:
+        return {"mean": None, "std": None}
+    mean = math.fsum(s["sum"] for s in sums) / count
+    variance = math.fsum(s["sum_squares"] for s in sums) / count - mean**2
+    return {"mean": mean, "std": math.sqrt(max(variance, 0.0))}

@@ -20,6 +20,7 @@ healswin-prep).
               with pictures
   predict     write predictions and pictures to RUN/predictions and RUN/pictures
   robustness  measure how a model's answer changes when the sphere is rotated
+  uncertainty measure how unsure models are, several or one with dropout, and of what
   configs     list, show and copy the configurations that come with the package
 
   healswin models list
@@ -38,6 +39,7 @@ _COMMANDS = {
     "models": "healswin.zoo.command",
     "apply": "healswin.apply.command",
     "robustness": "healswin.robustness",
+    "uncertainty": "healswin.uncertainty",
     "configs": "healswin.configurations",
 }
 _LIGHTNING = ("fit", "validate", "test", "predict")

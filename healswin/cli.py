@@ -6,7 +6,8 @@
 What data and model have in common (grid, channels, classes) is linked from the data to the model,
 so that a configuration states it once; and the task decides which arrays of the data are loaded and
 by which score the best weights are chosen. The folder of a run is ``--trainer.default_root_dir``;
-test and predict, given a checkpoint, write beside it.
+test and predict, given a checkpoint, write beside it. ``--ckpt_path last`` (or ``best``) is that
+checkpoint of the folder; a training that finds none there begins.
 """
 
 from __future__ import annotations
@@ -14,22 +15,34 @@ from __future__ import annotations
 import os
 import pickle
 import pydoc
+import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from jsonargparse.typing import NonNegativeInt
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 from healswin.data import PreparedDataModule, PreparedSet
 from healswin.data.preparing import prepare_if_missing
-from healswin.tasks import PredictionWriter, Task, TestReport
+from healswin.tasks import (
+    FiniteLoss,
+    PredictionWriter,
+    RandomState,
+    Task,
+    TestReport,
+    ValidationPictures,
+)
 from healswin.tasks.base import check_same_data
+from healswin.tasks.progress import EpochLines, without_noise
 
 DEFAULT_RUN = "runs/healswin"
 
@@ -43,6 +56,7 @@ LINKS = {
     "class_names": "class_names",
     "class_weights": "balanced_weights",
     "label_names": "label_names",
+    "depth_statistics": "depth_statistics",
     "pole": "pole",
     "ignore_index": "ignore_index",
 }
@@ -57,7 +71,12 @@ class HealSwinCLI(LightningCLI):
             parser.link_arguments(
                 f"data.{ours}", f"model.init_args.{theirs}", apply_on="instantiate"
             )
-        parser.set_defaults({"model": {"class_path": "healswin.tasks.SegmentationTask"}})
+        parser.set_defaults(
+            {
+                "model": {"class_path": "healswin.tasks.SegmentationTask"},
+                "trainer.enable_model_summary": False,
+            }
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
             {
@@ -67,6 +86,13 @@ class HealSwinCLI(LightningCLI):
                 "checkpoint.enable_version_counter": False,
             }
         )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=NonNegativeInt,
+            default=0,
+            help="Keep the weights of every n-th epoch too; 0: the best and the last ones only.",
+        )
+        parser.add_lightning_class_args(ValidationPictures, "pictures")
         parser.add_lightning_class_args(TestReport, "report")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
 
@@ -80,6 +106,8 @@ class HealSwinCLI(LightningCLI):
         command = self.config.subcommand
         config = self.config[command]
         self._checkpoint = {}
+        if config.get("ckpt_path") in ("best", "last"):
+            config.ckpt_path = _checkpoint_of_run(config, command)
         if config.get("ckpt_path"):
             self._checkpoint = _read_checkpoint(config.ckpt_path)
         elif command != "fit":
@@ -98,6 +126,7 @@ class HealSwinCLI(LightningCLI):
         """
         command = self.subcommand
         config = self.config[command]
+        _check_loggers(config.trainer.logger)
         prepare_if_missing(config.data.root, config.data.prepare)
         data = PreparedSet.open(config.data.root)
         task = _task_class(config.model.class_path)
@@ -123,15 +152,15 @@ class HealSwinCLI(LightningCLI):
 
     def _choose_arrays(self, config: Namespace, data: PreparedSet, task: type[Task]) -> None:
         """Load what the task needs; to predict, no truth is needed."""
-        truth = task.truth
-        if truth is None:
+        if not task.truths:
             return
         if config.data.tasks is None:
-            config.data.tasks = [truth] if truth in data.tasks else []
-        if truth not in config.data.tasks and self.subcommand != "predict":
+            config.data.tasks = [truth for truth in task.truths if truth in data.tasks]
+        missing = [truth for truth in task.truths if truth not in config.data.tasks]
+        if missing and self.subcommand != "predict":
             held = ", ".join(data.tasks) or "images only"
             raise ValueError(
-                f"{task.__name__} needs {truth!r}: data.root={config.data.root} holds {held}, "
+                f"{task.__name__} needs {missing[0]!r}: data.root={config.data.root} holds {held}, "
                 f"data.tasks={config.data.tasks}"
             )
 
@@ -146,6 +175,8 @@ class HealSwinCLI(LightningCLI):
         if self.subcommand == "predict" and "label" not in config.data.tasks:
             config.data.label_names = stored.get("label_names")
             trained.pop("label_names", None)
+        if self.subcommand == "predict" and "depth" not in config.data.tasks:
+            config.data.depth_statistics = stored.get("depth_statistics")
         check_same_data(trained, data.attributes)
 
     def _prepare_fit(self, config: Namespace, data: PreparedSet) -> None:
@@ -175,10 +206,9 @@ class HealSwinCLI(LightningCLI):
         return parser
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
-        """Log to CSV and TensorBoard unless the configuration names loggers; keep the last epoch.
+        """Give the trainer its loggers and callbacks.
 
-        ModelCheckpoint's own ``save_last`` repeats the last *saved* epoch, which with a monitored
-        score is the best one; a run is to be resumed where it stopped.
+        Without loggers in the configuration it logs to CSV and TensorBoard.
         """
         config = self.config_init[self.subcommand]
         if config.trainer.logger is None or config.trainer.logger is True:
@@ -187,14 +217,57 @@ class HealSwinCLI(LightningCLI):
                 config.trainer.default_root_dir, name="logs", version=csv.version
             )
             kwargs["logger"] = [csv, board]
+        self.trainer_defaults["callbacks"] = self._callbacks(config)
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """Say in a line what is trained, instead of Lightning's table of modules."""
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        data, trainer = self.datamodule, self.trainer
+        samples = [f"{len(data.split_indices('train'))} training samples"]
+        if "val" in data.prepared.split:
+            samples.append(f"{len(data.split_indices('val'))} validation samples")
+        rank_zero_info(
+            f"{type(self.model.network).__name__}, {count / 1e6:.3g} M parameters; "
+            f"{', '.join(samples)}; {trainer.world_size} x {trainer.strategy.root_device.type}, "
+            f"precision {trainer.precision}; run: {trainer.default_root_dir}"
+        )
+
+    def _callbacks(self, config: Namespace) -> list[Callback]:
+        """What runs have besides the callbacks that have arguments."""
+        # ModelCheckpoint's own `save_last` repeats the last *saved* epoch, which with a monitored
+        # score is the best one; a run is to be resumed where it stopped.
         last = ModelCheckpoint(
             config.checkpoint.dirpath,
             filename="last",
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-        self.trainer_defaults["callbacks"] = [last]
-        return super().instantiate_trainer(**kwargs)
+        callbacks: list[Callback] = [last]
+        if config.checkpoint_every:
+            callbacks.append(_EpochCheckpoint(config.checkpoint.dirpath, config.checkpoint_every))
+        if self.subcommand == "fit":
+            callbacks += [RandomState(), FiniteLoss()]
+        bars = [c for c in config.trainer.callbacks or [] if isinstance(c, ProgressBar)]
+        # On a terminal Lightning shows its rich progress bar.
+        if not bars and config.trainer.enable_progress_bar is not False and not sys.stdout.isatty():
+            callbacks.append(EpochLines())
+        return callbacks
+
+
+class _EpochCheckpoint(ModelCheckpoint):
+    """Keeps every n-th epoch. A class, for callbacks keep their states by the name of theirs."""
+
+    def __init__(self, dirpath: str, every: int) -> None:
+        super().__init__(
+            dirpath,
+            filename="epoch_{epoch:04d}",
+            auto_insert_metric_name=False,
+            every_n_epochs=every,
+            save_top_k=-1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
 
 
 def _task_class(path: str) -> type[Task]:
@@ -210,8 +283,8 @@ def _read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         ValueError: If the file is not there, not whole, or no checkpoint; the message names it.
     """
-    if path in ("best", "last", "hpc"):
-        return {}  # names that Lightning resolves in the run's folder
+    if path == "hpc":
+        return {}  # Lightning finds what it saved when its cluster stopped it
     if not Path(path).is_file():
         raise ValueError(f"ckpt_path={path} does not exist")
     try:
@@ -224,11 +297,60 @@ def _read_checkpoint(path: str) -> dict[str, Any]:
     return checkpoint
 
 
+def _checkpoint_of_run(config: Namespace, command: str) -> str | None:
+    """The best or the last checkpoint in the run's folder.
+
+    None for a training that is to begin.
+
+    Raises:
+        ValueError: If another command finds none.
+    """
+    run = config.trainer.default_root_dir or DEFAULT_RUN
+    folder = Path(config.checkpoint.dirpath or Path(run) / "checkpoints")
+    path = folder / f"{config.ckpt_path}.ckpt"
+    if path.is_file():
+        return str(path)
+    if command != "fit":
+        raise ValueError(f"ckpt_path={config.ckpt_path}: {path} does not exist")
+    rank_zero_info(f"ckpt_path={config.ckpt_path}: there is no {path} yet, the training begins")
+    return None
+
+
+def _check_loggers(loggers: object) -> None:
+    """Say how to install what a logger needs.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    for logger in loggers if isinstance(loggers, list) else [loggers]:
+        path = logger.get("class_path", "") if isinstance(logger, Namespace) else ""
+        if path.endswith("MLFlowLogger") and find_spec("mlflow") is None:
+            raise ValueError(
+                f"trainer.logger={path} needs mlflow, which is not installed: "
+                "pip install 'healswin[mlflow]'"
+            )
+
+
 def _run_of(checkpoint: str | None) -> str:
     """The folder of the run that a checkpoint belongs to."""
     if checkpoint and Path(checkpoint).is_file() and Path(checkpoint).parent.name == "checkpoints":
         return str(Path(checkpoint).parent.parent)
     return DEFAULT_RUN
+
+
+def _reason(error: Exception) -> str:
+    """What a constructor said; the parser wraps it in a description of the whole configuration."""
+    cause = error
+    while isinstance(cause.__cause__, ValueError):
+        cause = cause.__cause__
+    # Of a list (of loggers) the parser remembers first that it is not a single one.
+    if str(cause).startswith("Not a valid subclass"):
+        listed = re.findall(
+            r"^  - (?!Not a valid subclass|Expected a )(.+(?::\n\s+.+)?)", str(error), re.MULTILINE
+        )
+        if listed:
+            return " ".join(listed[0].split())
+    return str(cause)
 
 
 def main(args: Sequence[str]) -> int:
@@ -244,21 +366,19 @@ def main(args: Sequence[str]) -> int:
     # Lightning takes given arguments for a mistake if the process has some of its own.
     sys.argv = [sys.argv[0], *args]
     try:
-        HealSwinCLI(
-            Task,
-            PreparedDataModule,
-            subclass_mode_model=True,
-            parser_kwargs={"prog": "healswin"},
-            save_config_kwargs={"overwrite": True},
-            seed_everything_default=42,
-            auto_configure_optimizers=False,
-        )
-    except (ValueError, PermissionError) as error:
+        with without_noise(training=list(args[:1]) == ["fit"]):
+            HealSwinCLI(
+                Task,
+                PreparedDataModule,
+                subclass_mode_model=True,
+                parser_kwargs={"prog": "healswin"},
+                save_config_kwargs={"overwrite": True},
+                seed_everything_default=42,
+                auto_configure_optimizers=False,
+            )
+    except (ValueError, PermissionError, ModuleNotFoundError) as error:
         if os.environ.get("HEALSWIN_TRACEBACK"):
             raise
-        # The parser wraps what a constructor says in a description of the whole configuration.
-        while isinstance(error.__cause__, ValueError):
-            error = error.__cause__
-        print(f"healswin: error: {error}", file=sys.stderr)
+        print(f"healswin: error: {_reason(error)}", file=sys.stderr)
         return 2
     return 0

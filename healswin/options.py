@@ -33,26 +33,58 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def model_of(arguments: argparse.Namespace) -> ZooModel:
-    """The model that ``model`` names, on the device that ``device`` names.
+def add_samples(parser: argparse.ArgumentParser, batch_size: int) -> None:
+    """Add ``--split``, ``--limit`` and ``--batch-size``: which samples are seen, and how.
+
+    Args:
+        parser: Of a command that scores models on a prepared set.
+        batch_size: The default.
+    """
+    add = parser.add_argument
+    add(
+        "--split",
+        default="test",
+        choices=("train", "val", "test"),
+        help="(default: test, or val where there are no tests)",
+    )
+    add(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="samples, spread evenly over the split; all if absent",
+    )
+    add("--batch-size", type=int, default=batch_size, metavar="N", help="(default: %(default)s)")
+
+
+def device_of(arguments: argparse.Namespace) -> str:
+    """The device that ``device`` names.
 
     Raises:
-        ValueError: If there is no such model or no such device.
+        ValueError: If there is no such device.
     """
     import torch
 
-    from healswin.zoo import load_model
-
     device = arguments.device
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
         raise ValueError(f"--device {device} is not known: cpu, cuda, cuda:1, mps") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {device}: torch sees no GPU here")
-    return load_model(arguments.model, device=str(chosen))
+    return str(chosen)
+
+
+def model_of(arguments: argparse.Namespace) -> ZooModel:
+    """The model that ``model`` names, on the device that ``device`` names.
+
+    Raises:
+        ValueError: If there is no such model or no such device.
+    """
+    from healswin.zoo import load_model
+
+    return load_model(arguments.model, device=device_of(arguments))
 
 
 def check_folder(option: str, folder: Path) -> None:

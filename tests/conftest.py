@@ -1,5 +1,7 @@
 """Shape checks while testing, one profile for all generated examples, and small data sets."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -27,13 +29,16 @@ def prepared(street):
     """A function that converts the street to a grid once and returns the set's folder."""
     from data_prep.convert import Conversion, convert
 
-    def make(nside, classes="large-ad"):
-        out = street.parent / f"prepared_{nside}_{classes}"
+    def make(pixels, classes="large-ad"):
+        """On 8 base pixels of an nside, or as flat images of a (height, width)."""
+        flat = isinstance(pixels, tuple)
+        grid = {"nside": pixels, "base_pixels": tuple(range(8))}
+        size = "{}x{}".format(*pixels) if flat else pixels
+        out = street.parent / f"prepared_{size}_{Path(classes).stem}"
         if not out.exists():
             conversion = Conversion(
                 street,
-                nside=nside,
-                base_pixels=tuple(range(8)),
+                **({"grid": "image", "size": pixels} if flat else grid),
                 classes=classes,
                 tasks=("semantic", "depth"),
                 split="train:0.6,val:0.2,test:0.2",

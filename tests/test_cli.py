@@ -12,6 +12,7 @@ import torch
 import yaml
 from tiny_digits import tiny_version
 
+from data_prep.classes import SYNWOODSCAPE_CLASSES, WOODSCAPE_CLASSES
 from healswin.__main__ import main
 from healswin.data import PreparedSet
 from healswin.data.predictions import PredictionSet
@@ -91,8 +92,11 @@ def test_test_needs_no_model_and_measures_in_both_worlds(run, prepared):
     report = (run / "report.md").read_text()
     for column in results:
         assert f"{results[column]['miou_without_void']:.4f}" in report
+    data = PreparedSet.open(root)
+    names = {data.sample_names[i] for i in data.split["test"]}
+    assert len(names) == 4
     pictures = list((run / "report").glob("*.png"))
-    assert len(pictures) == 4
+    assert {p.stem for p in pictures} == {*names, "reliability"}
     assert all(f"report/{p.name}" in report for p in pictures)
 
 
@@ -277,8 +281,9 @@ def test_a_run_is_not_overwritten(run, prepared, capsys):
 
 def test_pictures_of_an_earlier_run_are_removed(run, prepared, tmp_path):
     arguments = ["--data.root", str(prepared(16)), "--trainer.default_root_dir", str(tmp_path)]
+    spread = ["--report.extremes", "0", "--report.calibration", "false"]
     for wanted in (3, 1):
-        pictures = ["--report.pictures", str(wanted)]
+        pictures = ["--report.pictures", str(wanted), *spread]
         assert main(["test", *arguments_of(run), *arguments, *pictures]) == 0
         assert len(list((tmp_path / "report").glob("*.png"))) == wanted
 
@@ -322,23 +327,39 @@ ROOT = Path(__file__).parents[1]
 CONFIGURATIONS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
-def data_of(path, prepared):
-    """Generated data for a configuration: what it prepares, in small, or the street."""
-    prepare = yaml.safe_load(path.read_text())["data"].get("prepare")
-    return str(prepared(64)) if prepare is None else tiny_version(prepare)
+def data_of(path, prepared, tmp_path):
+    """Generated data for a configuration: what it prepares, in small, or the street.
+
+    The street has the grid of the network and as many classes as there are weights.
+    """
+    settings = yaml.safe_load(path.read_text())
+    prepare = settings["data"].get("prepare")
+    if prepare is not None:
+        return tiny_version(prepare)
+    arguments = settings["model"]["init_args"]
+    flat = arguments.get("network", {}).get("class_path") == "healswin.models.SwinUNet"
+    weights = arguments.get("class_weights")
+    count = len(weights) if isinstance(weights, list) else 12
+    classes = {8: "large", 10: str(tmp_path / "woodscape.yaml"), 12: "large-ad"}[count]
+    names = WOODSCAPE_CLASSES["all"].names
+    entries = [{"name": name, "ids": [number]} for number, name in enumerate(names)]
+    entries[0]["ids"] += range(len(names), 25)  # of the street's ids
+    (tmp_path / "woodscape.yaml").write_text(yaml.safe_dump({"classes": entries}))
+    return str(prepared((128, 128) if flat else 64, classes))
 
 
 def some_slow(path):
     """Those of one experiment differ in little."""
     name = str(path.relative_to(ROOT / "configs").with_suffix(""))
-    slow = name.startswith("mnist/") and name != "mnist/quickstart"
+    published = "woodscape" in name and not name.endswith("large_ad_healswin")
+    slow = published or (name.startswith("mnist/") and name != "mnist/quickstart")
     return pytest.param(path, marks=pytest.mark.slow if slow else (), id=name)
 
 
 @pytest.mark.parametrize("path", [some_slow(path) for path in CONFIGURATIONS])
 def test_every_configuration_trains(path, prepared, tmp_path):
     """One step of training and validation on generated data of a smaller nside, or less of it."""
-    arguments = ["--data.root", data_of(path, prepared), "--data.workers", "0"]
+    arguments = ["--data.root", data_of(path, prepared, tmp_path), "--data.workers", "0"]
     # Batch norms need two samples.
     arguments += ["--data.batch_size", "2" if path.is_relative_to(ROOT / "configs/mnist") else "1"]
     one_step = ["--trainer.fast_dev_run", "1", "--trainer.accelerator", "cpu"]
@@ -349,6 +370,33 @@ def test_every_configuration_trains(path, prepared, tmp_path):
         ["fit", "--config", str(path), *arguments, *one_step, *one_process, *folder, *quiet]
     )
     assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("woodscape", WOODSCAPE_CLASSES["all"]),
+        ("synwoodscape_large", SYNWOODSCAPE_CLASSES["large"]),
+        ("synwoodscape_large_ad", SYNWOODSCAPE_CLASSES["large-ad"]),
+    ],
+)
+def test_both_networks_have_the_published_weights_and_settings(name, classes):
+    folder = ROOT / "configs/fisheye/segmentation"
+    one, other = (
+        yaml.safe_load((folder / f"{name}_{network}.yaml").read_text())
+        for network in ("healswin", "swin_unet")
+    )
+    networks = [c["model"]["init_args"].pop("network")["init_args"] for c in (one, other)]
+    assert one == other  # but for the network
+    assert one["model"]["init_args"]["class_weights"] == list(classes.published_weights)
+    # The rows and columns of the flat network's patches and windows are those of HEALPix.
+    sphere, flat = networks
+    assert (flat["patch_size"] ** 2, flat["window_size"] ** 2) == (
+        sphere["patch_size"],
+        sphere["window_size"],
+    )
+    for setting in set(flat) & set(sphere) - {"patch_size", "window_size", "shift_size"}:
+        assert flat[setting] == sphere[setting], setting
 
 
 def test_configurations_open_with_what_they_are():

@@ -16,8 +16,8 @@ LAYERS = [
     {"cameras", "layers", "equivariance"},
     {"resample", "models", "data", "metrics", "viz"},
     {"tasks", "zoo"},
-    {"options"},
-    {"apply", "configurations", "export", "robustness"},
+    {"options", "scoring"},
+    {"apply", "configurations", "export", "robustness", "uncertainty"},
     {"cli"},
     {"__main__"},
 ]

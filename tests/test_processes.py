@@ -30,6 +30,9 @@ model:
       init_args: {embed_dim: 8, depths: [1, 1], num_heads: [1, 2], window_size: 16, shift_size: 2}
 """
 
+# What test.json holds besides the scores and is counted sample by sample.
+COUNTED = ["confusion", "cameras", "angles", "sample_scores", "best_samples", "worst_samples"]
+
 
 def healswin(*arguments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HEALSWIN_TRACEBACK": "1"}
@@ -59,7 +62,7 @@ def test_two_processes_train_together_and_measure_what_one_measures(street, tmp_
     folder = "--trainer.default_root_dir"
     healswin("fit", "--config", config, "--data.root", root, folder, run, *two)
     checkpoint = run / "checkpoints" / "last.ckpt"
-    results, predictions = [], []
+    results, counted, predictions = [], [], []
     for name, devices in (("one", ["--trainer.devices", 1]), ("two", two)):
         common = ["--ckpt_path", checkpoint, "--data.root", root, "--trainer.accelerator", "cpu"]
         batches = ["--data.batch_size", 1]
@@ -67,6 +70,7 @@ def test_two_processes_train_together_and_measure_what_one_measures(street, tmp_
         summary = json.loads((tmp_path / name / "test.json").read_text())
         assert summary["samples"] == 3
         results.append(summary["results"])
+        counted.append({name: summary[name] for name in COUNTED})
         healswin("predict", *common, *batches, folder, tmp_path / name, *devices)
         predictions.append(PredictionSet.open(tmp_path / name / "predictions"))
     one, several = results
@@ -74,6 +78,8 @@ def test_two_processes_train_together_and_measure_what_one_measures(street, tmp_
     for column, scores in one.items():
         for name, value in scores.items():
             assert several[column][name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+    assert counted[0] == counted[1]
+    assert sorted(counted[0]["sample_scores"]) == sorted(predictions[0].sample_names)
     assert len(predictions[0]) == len(predictions[1]) == 3
     for row in range(3):
         np.testing.assert_array_equal(predictions[0].semantic(row), predictions[1].semantic(row))

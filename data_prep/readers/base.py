@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from data_prep.classes import ClassList
 from healswin.cameras import Camera
+from healswin.data.depth_files import DepthFiles
 from healswin.resample import HealpixMap
 
 
@@ -48,12 +49,14 @@ class Reader(Protocol):
         classes: Its class lists by name.
         default_classes: The usual one of them; None: the source has a ``classes.yaml``.
         default_pole: The usual pole of the map: see `healswin.cameras.pole_rotation`.
+        depth_files: What its depth files hold; None if it reads none.
     """
 
     tasks: ClassVar[tuple[str, ...]]
     classes: ClassVar[dict[str, ClassList]]
     default_classes: ClassVar[str | None]
     default_pole: ClassVar[str]
+    depth_files: ClassVar[DepthFiles | None]
     root: Path
 
     def __init__(self, root: Path) -> None: ...

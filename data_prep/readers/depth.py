@@ -11,8 +11,10 @@ from jaxtyping import Float, Float32
 from data_prep.readers.files import reading
 from data_prep.readers.header import check_size
 from data_prep.readers.png import decode_png, read_png_header
+from healswin.data.depth_files import DepthFiles
 
-MILLIMETRE = np.float32(0.001)
+DEPTH_FILES = DepthFiles({".npy": 1.0, ".png": 0.001}, unknown=0.0)
+"""Metres, or with 16 bits millimetres; 0 is unknown, infinity the sky."""
 
 
 def check_depth(path: Path, size: tuple[int, int], reference: str) -> None:
@@ -67,18 +69,17 @@ def decode_npy(data: bytes, file: str) -> np.ndarray:
 def decode_depth(data: bytes, file: str) -> Float32[np.ndarray, "height width"]:
     """Decode a depth file: metres along the ray, +inf without return, NaN unknown.
 
-    In the file 0 means unknown; .npy files hold metres and may hold +inf, .png files millimetres.
+    The file holds what `DEPTH_FILES` says.
 
     Raises:
         ValueError: If the file is damaged, or holds NaN or a negative number.
     """
     if file.lower().endswith(".png"):
-        depth = decode_png(data, file) * MILLIMETRE
+        stored = decode_png(data, file)
     else:
-        depth = decode_npy(data, file).astype(np.float32, copy=False)
-        refuse_no_depth(depth, file, "0 where the depth is not known and inf where nothing is met")
-    depth[depth == 0] = np.nan
-    return depth
+        stored = decode_npy(data, file)
+        refuse_no_depth(stored, file, "0 where the depth is not known and inf where nothing is met")
+    return DEPTH_FILES.metres(stored, file)
 
 
 def refuse_no_depth(depth: Float[np.ndarray, "height width"], file: str, instead: str) -> None:

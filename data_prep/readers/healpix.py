@@ -33,6 +33,7 @@ from data_prep.classes import ClassList
 from data_prep.readers.base import Frame
 from data_prep.readers.depth import decode_npy, map_npy
 from data_prep.readers.files import reading, source_folder
+from healswin.data.depth_files import DepthFiles
 from healswin.resample import HealpixMap
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class HealpixReader:
     classes: ClassVar[dict[str, ClassList]] = {}
     default_classes: ClassVar[str | None] = None
     default_pole: ClassVar[str] = "zenith"
+    depth_files: ClassVar[DepthFiles | None] = None
 
     def __init__(self, root: Path) -> None:
         self.root = source_folder(root)

@@ -11,12 +11,13 @@ from jaxtyping import Float32, UInt8
 
 from data_prep.classes import ClassList
 from data_prep.readers.base import Frame
-from data_prep.readers.depth import check_depth, decode_depth
+from data_prep.readers.depth import DEPTH_FILES, check_depth, decode_depth
 from data_prep.readers.files import reading, source_folder
 from data_prep.readers.header import ImageHeader
 from data_prep.readers.jpeg import decode_jpeg, read_jpeg_header
 from data_prep.readers.png import decode_png, read_png_header
 from healswin.cameras import Camera, read_calibration
+from healswin.data.depth_files import DepthFiles
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 IMAGE_SUFFIXES = (".png", *JPEG_SUFFIXES)
@@ -37,6 +38,7 @@ class ImageReader:
     classes: ClassVar[dict[str, ClassList]] = {}
     default_classes: ClassVar[str | None] = None
     default_pole: ClassVar[str] = "camera"
+    depth_files: ClassVar[DepthFiles | None] = DEPTH_FILES
     # What labels and depth are as large as, for messages.
     size_reference: ClassVar[str] = "its calibration is for"
 

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from data_prep.classes import SYNWOODSCAPE_CLASSES, ClassList
 from data_prep.readers.depth import decode_npy, refuse_no_depth
 from data_prep.readers.woodscape import WoodScapeReader
+from healswin.data.depth_files import DepthFiles
 
 # What the simulator writes where its ray met nothing.
 SKY_DEPTH = 1000.0
@@ -34,6 +35,7 @@ class SynWoodScapeReader(WoodScapeReader):
     tasks: ClassVar[tuple[str, ...]] = ("semantic", "depth")
     classes: ClassVar[dict[str, ClassList]] = SYNWOODSCAPE_CLASSES
     default_classes: ClassVar[str | None] = "large-ad"
+    depth_files: ClassVar[DepthFiles | None] = DepthFiles({".npy": 1.0}, sky_from=SKY_DEPTH)
     places: ClassVar[dict[str, tuple[str, str]]] = {
         **WoodScapeReader.places,
         "depth": ("depth_maps/raw_data", ".npy"),
@@ -41,7 +43,6 @@ class SynWoodScapeReader(WoodScapeReader):
 
     def depth(self, data: bytes, file: str) -> Float32[np.ndarray, "height width"]:
         """See `data_prep.readers.base.Reader`."""
-        depth = decode_npy(data, file).astype(np.float32, copy=False)
-        refuse_no_depth(depth, file, f"{SKY_DEPTH:g} where nothing is met")
-        depth[depth >= SKY_DEPTH] = np.inf
-        return depth
+        stored = decode_npy(data, file)
+        refuse_no_depth(stored, file, f"{SKY_DEPTH:g} where nothing is met")
+        return self.depth_files.metres(stored, file)

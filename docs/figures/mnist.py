@@ -3,7 +3,7 @@
     python docs/figures/mnist.py [RUNS/results.json ...]
 
 Results of `benchmarks/mnist.py` that are named are added to docs/figures/mnist.json, which keeps
-all that was measured. From it the figures in docs/pages/images and the table between the marks of
+all that was measured. From it docs/figures/mnist.png and the table between the marks of
 docs/results.md are made anew. Published points are drawn hollow; each states its source.
 """
 
@@ -24,7 +24,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 KEPT = HERE / "mnist.json"
 PAGE = HERE.parent / "results.md"
-IMAGES = HERE.parent / "pages" / "images"
 MARKS = ("<!-- table of docs/figures/mnist.py -->", "<!-- end of the table -->")
 
 # Images that training uses of MNIST's 60,000: the others choose the best epoch.
@@ -144,7 +143,6 @@ def draw(results: Mapping[str, dict], path: Path) -> None:
     figure.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
@@ -174,7 +172,7 @@ def main(files: list[str]) -> None:
     results = dict(sorted(results.items()))
     KEPT.write_text(json.dumps(results, indent=1) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), table_of(results)))
-    draw(results, IMAGES / "mnist.png")
+    draw(results, HERE / "mnist.png")
 
 
 if __name__ == "__main__":

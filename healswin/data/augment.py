@@ -39,7 +39,14 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from scipy.optimize import brentq
 
 from healswin.equivariance import rotation_about
-from healswin.grid import EquiangularGrid, Grid, HealpixGrid, PixelSymmetry, pixel_symmetries
+from healswin.grid import (
+    EquiangularGrid,
+    Grid,
+    HealpixGrid,
+    ImageGrid,
+    PixelSymmetry,
+    pixel_symmetries,
+)
 
 Sample = dict[str, np.ndarray]
 Direction = tuple[float, float, float]
@@ -133,7 +140,8 @@ class Flip(Augmentation):
 
     The mirror is a plane through the poles of the map and its up: x becomes -x with the pole
     "camera", whose up is -y. Where up is the pole itself ("zenith") every plane through it keeps
-    up, and the one through longitude 0 is taken: y becomes -y, and forward stays forward.
+    up, and the one through longitude 0 is taken: y becomes -y, and forward stays forward. Of flat
+    images the columns change places.
 
     Args:
         probability: Of being mirrored, in [0, 1].
@@ -150,6 +158,8 @@ class Flip(Augmentation):
 
     def check(self, grid: Grid, up: Direction, in_chans: int, dtype: str) -> None:
         """Refuse an up far from all mirrors, and base pixels that are not mirrored onto others."""
+        if isinstance(grid, ImageGrid):
+            return
         _check_healpix(self, grid)
         mirror = self._mirror(up)
         if not mirror.permutes(grid):
@@ -162,8 +172,11 @@ class Flip(Augmentation):
         self, sample: Sample, grid: Grid, up: Direction, generator: np.random.Generator
     ) -> Sample:
         """The sample, mirrored or as it is."""
-        mirrored = generator.random() < self.probability
-        return _permuted(sample, self._mirror(up), grid) if mirrored else sample
+        if generator.random() >= self.probability:
+            return sample
+        if isinstance(grid, ImageGrid):
+            return {key: _columns_turned(values, grid) for key, values in sample.items()}
+        return _permuted(sample, self._mirror(up), grid)
 
     def _mirror(self, up: Direction) -> PixelSymmetry:
         for quarter_turns in range(4):
@@ -313,6 +326,11 @@ def random_rotation(
 
 
 def _check_healpix(augmentation: Augmentation, grid: Grid) -> None:
+    if isinstance(grid, ImageGrid):
+        raise ValueError(
+            f"{augmentation}: {grid} is no grid of the sphere: leave it out; Flip mirrors flat "
+            "images"
+        )
     if not isinstance(grid, HealpixGrid):
         raise ValueError(
             f"{augmentation}: the maps are on {grid}, HEALPix is needed; "
@@ -345,6 +363,13 @@ def _permuted(sample: Sample, symmetry: PixelSymmetry, grid: HealpixGrid) -> Sam
         key: values.reshape(len(face), len(inside), -1)[face][:, inside].reshape(values.shape)
         for key, values in sample.items()
     }
+
+
+def _columns_turned(
+    values: Shaped[np.ndarray, " pixels *channels"], grid: ImageGrid
+) -> Shaped[np.ndarray, " pixels *channels"]:
+    """Values of an image with the last column first."""
+    return values.reshape(*grid.shape, -1)[:, ::-1].reshape(values.shape)
 
 
 def _saturation_matrix(factor: float) -> Float[np.ndarray, "3 3"]:

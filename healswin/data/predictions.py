@@ -3,12 +3,15 @@
 | array | shape | dtype | chunk |
 |---|---|---|---|
 | semantic | (sample, pixel) | uint8 | a sample |
+| depth | (sample, pixel) | float32, metres | a sample |
+| deviation | (sample, pixel) | float32, metres | a sample |
 | label | (sample,) | int64 | all |
 | scores | (sample, label) | float32: they sum to 1 in each row | all |
 
-A set of predictions holds classes of pixels, or labels of whole samples with their scores, and
-attributes that say on which grid and which samples of which prepared set they are. Like a prepared
-set it is built under another name and renamed when it is whole.
+A set of predictions holds classes of pixels, distances along their rays and how uncertain these
+are, or labels of whole samples with their scores, and attributes that say on which grid and which
+samples of which prepared set they are. Like a prepared set it is built under another name and
+renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -86,9 +89,25 @@ class PredictionSet:
         self._check(row)
         if not self.class_names:
             raise ValueError(f"{self.root} holds no classes of pixels")
-        if not chunk_path(self.root, "semantic", row, 2).is_file():
-            raise ValueError(f"{self.root} has lost row {row}: run `healswin predict` again")
-        return np.asarray(zarr.open_array(self.root / "semantic", mode="r")[row])
+        return self._map("semantic", row)
+
+    def depth(self, row: int) -> Float32[np.ndarray, " pixels"]:
+        """Predicted distance along the ray of every pixel of a row's sample, in metres.
+
+        Raises:
+            IndexError: If there is no such row.
+            ValueError: If no depth was predicted, or the row's chunk has been lost.
+        """
+        return self._metres("depth", "depth", row)
+
+    def deviation(self, row: int) -> Float32[np.ndarray, " pixels"]:
+        """Predicted standard deviation of `depth`, in metres.
+
+        Raises:
+            IndexError: If there is no such row.
+            ValueError: If no deviation was predicted, or the row's chunk has been lost.
+        """
+        return self._metres("deviation", "deviation of depth", row)
 
     def label(self, row: int) -> int:
         """Predicted label of a row's sample, an index into `label_names`.
@@ -121,6 +140,17 @@ class PredictionSet:
     def _check(self, row: int) -> None:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {self.root}, which holds rows 0..{len(self) - 1}")
+
+    def _metres(self, name: str, what: str, row: int) -> np.ndarray:
+        self._check(row)
+        if not (self.root / name).is_dir():
+            raise ValueError(f"{self.root} holds no {what}")
+        return self._map(name, row)
+
+    def _map(self, name: str, row: int) -> np.ndarray:
+        if not chunk_path(self.root, name, row, 2).is_file():
+            raise ValueError(f"{self.root} has lost row {row}: run `healswin predict` again")
+        return np.asarray(zarr.open_array(self.root / name, mode="r")[row])
 
     def _whole(self, name: str, dimensions: int) -> np.ndarray:
         if not self.label_names:
@@ -156,6 +186,16 @@ class PredictionFile:
         self._maps = dict(maps)
         self._attributes = dict(attributes)
         self._rows = {index: row for row, index in enumerate(indices)}
+
+    def joined(self, other: PredictionFile) -> PredictionFile:
+        """One file for what this one and another one hold of the same samples."""
+        return PredictionFile(
+            self.root,
+            self._prepared,
+            list(self._rows),
+            {**self._maps, **other._maps},
+            {**self._attributes, **other._attributes},
+        )
 
     def create(self) -> None:
         """Make the empty arrays. Called by one process, before the others write."""

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.utilities import rank_zero_info
@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_co
 from healswin.data.augment import Augmentation
 from healswin.data.batch_augment import Batch, BatchAugmentation
 from healswin.data.preparing import prepare_if_missing
-from healswin.data.sources import source_image, source_labels
+from healswin.data.sources import source_depth, source_image, source_labels
 from healswin.data.store import PreparedSet
 from healswin.data.transforms import Normalisation, class_weights
 
@@ -208,6 +208,8 @@ class PreparedDataModule(LightningDataModule):
             `healswin.data.preparing`.
         label_names: Names of the labels of whole samples that a model predicts, for a set without
             labels; the command line takes them from the checkpoint.
+        depth_statistics: Of the depth that a model predicts, for a set without depth; the command
+            line takes them from the checkpoint.
 
     Attributes:
         prepared: The set.
@@ -221,6 +223,7 @@ class PreparedDataModule(LightningDataModule):
         class_colours: Their RGB colours.
         label_names: Names of the labels of whole samples; empty if they are not loaded.
         class_weights: See `healswin.data.transforms.class_weights`; of the training split.
+        depth_statistics: How depth is distributed in the training split; None if it is not loaded.
         ignore_index: Label of pixels without truth.
 
     Raises:
@@ -243,6 +246,7 @@ class PreparedDataModule(LightningDataModule):
         batch_augmentations: list[BatchAugmentation] | None = None,
         prepare: str | None = None,
         label_names: list[str] | None = None,
+        depth_statistics: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         prepare_if_missing(root, prepare)
@@ -290,6 +294,11 @@ class PreparedDataModule(LightningDataModule):
         self.class_weights: list[float] | None = (
             class_weights(self.prepared.class_frequencies) if labelled else None
         )
+        if "depth" in self.tasks and depth_statistics is not None:
+            raise ValueError(f"depth_statistics={depth_statistics}: {root} has depth and its own")
+        self.depth_statistics: dict[str, Any] | None = (
+            self.prepared.depth_statistics if "depth" in self.tasks else depth_statistics
+        )
         self.ignore_index: int = self.prepared.ignore_index
         self.augmentations = list(augmentations or [])
         for augmentation in self.augmentations:
@@ -311,6 +320,7 @@ class PreparedDataModule(LightningDataModule):
             "class_names": self.class_names,
             "class_colours": self.class_colours,
             "label_names": self.label_names,
+            "depth_statistics": self.depth_statistics,
             "up": list(self.up),
             "image_dtype": self.prepared.image_dtype,
             "data": {
@@ -423,6 +433,10 @@ class PreparedDataModule(LightningDataModule):
         """The class of each pixel of a sample's source image; None where it is absent."""
         return source_labels(self.prepared, index, self.source)
 
+    def image_depth(self, index: int) -> Float32[np.ndarray, "height width"] | None:
+        """The metres of each pixel of a sample's source image, see `source_depth`."""
+        return source_depth(self.prepared, index, self.source)
+
     def source_image(self, index: int) -> UInt8[np.ndarray, "height width 3"] | None:
         """The source image of a sample, RGB; None where it is absent."""
         return source_image(self.prepared, index, self.source)
@@ -451,6 +465,9 @@ class PreparedDataModule(LightningDataModule):
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
+            # Of its own: a loader draws from it when it starts, which must not depend on whether
+            # its workers live on from an earlier epoch.
+            generator=torch.Generator().manual_seed(self.seed),
             collate_fn=collate,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,

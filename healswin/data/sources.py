@@ -1,4 +1,4 @@
-"""Back to the files a prepared set was made from: images and labels at full resolution.
+"""Back to the files a prepared set was made from: images, labels and depth at full resolution.
 
 A set stores the folder of its sources and the files' relative paths, not the files. Where they are
 absent these functions return None, and whoever reports figures in the image says so.
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
+from healswin.data.depth_files import DepthFiles
 from healswin.data.store import IGNORE_INDEX, PreparedSet
 
 # In a map from ids to classes: an id that no label image may hold.
@@ -79,6 +80,39 @@ def source_labels(
     return classes_of_ids(ids, prepared.attributes["class_map"], str(path))
 
 
+def source_depth(
+    prepared: PreparedSet, index: int, source: str | Path | None = None
+) -> Float32[np.ndarray, "height width"] | None:
+    """The depth of each pixel of a sample's source image in metres; +inf sky, NaN unknown.
+
+    The numbers in the file become metres as in the conversion, and the image is cut as it was.
+
+    Returns:
+        None where the file is absent, or the set does not say what its depth files hold because it
+        was made before sets said so.
+
+    Raises:
+        ValueError: If the file is there but is not the depth that was converted.
+    """
+    path = source_file(prepared, index, "depth", source)
+    coding = prepared.attributes.get("depth_source")
+    if path is None or coding is None:
+        return None
+    if path.suffix.lower() == ".npy":
+        try:
+            stored = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(f"{path} cannot be read as an array: {error}") from None
+        stored = _cut(prepared, index, path, stored)
+    else:
+        stored = _decoded(prepared, index, path, cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        return None
+    if stored.ndim != 2:
+        raise ValueError(f"{path} has shape {stored.shape}, one depth for each pixel is needed")
+    return DepthFiles(**coding).metres(stored, str(path))
+
+
 def classes_of_ids(
     ids: UInt8[np.ndarray, "height width"], class_of_id: Sequence[int], file: str
 ) -> UInt8[np.ndarray, "height width"]:
@@ -119,12 +153,19 @@ def _ranges(ids: Sequence[int]) -> str:
 
 def _decoded(prepared: PreparedSet, index: int, path: Path, flags: int) -> np.ndarray | None:
     """The part of a source image that was converted; None if it is a map and no image."""
-    camera = prepared.cameras.get(prepared.sample_camera[index])
-    if camera is None:
+    if prepared.sample_camera[index] not in prepared.cameras:
         return None
     image = cv2.imread(str(path), flags)
     if image is None:
         raise ValueError(f"{path} cannot be read as an image")
+    return _cut(prepared, index, path, image)
+
+
+def _cut(prepared: PreparedSet, index: int, path: Path, image: np.ndarray) -> np.ndarray | None:
+    """The part of a source array (height, width, ...) that was converted; None without a camera."""
+    camera = prepared.cameras.get(prepared.sample_camera[index])
+    if camera is None:
+        return None
     # Sets that were made before images could be cropped do not say it.
     left, top, right, bottom = prepared.attributes.get("crop", (0, 0, 0, 0))
     width, height = camera.width + left + right, camera.height + top + bottom

@@ -165,6 +165,11 @@ class PreparedSet:
         return len(self.class_names)
 
     @property
+    def depth_statistics(self) -> dict[str, Any] | None:
+        """Moments and limits of the training split's depth, as stored; None without depth."""
+        return self.attributes.get("depth_statistics")
+
+    @property
     def label_names(self) -> list[str]:
         """Names of the classes of whole samples (`label`) in their order; empty without."""
         return self.attributes.get("label_names", [])

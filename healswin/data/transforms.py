@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+# What `healswin.data.depth.DepthScale` may do to metres before it standardises them.
+DEPTH_TRANSFORMS = ("none", "log", "inverse")
+
 
 class Normalisation:
     """Subtracts the mean of each channel and divides by its standard deviation.

@@ -139,7 +139,7 @@ class SegmentationScores(Metric):
         if weight is None:
             self.confusion += counts
             return
-        weights = self._broadcast(weight, target.shape)[counted]
+        weights = broadcast_areas("weight", weight, target.shape)[counted]
         sums = torch.bincount(cells, weights=weights, minlength=self.num_classes**2)
         self.confusion += sums.view(shape)
         self.counts += counts
@@ -155,14 +155,19 @@ class SegmentationScores(Metric):
             occurs neither in the truth nor in the prediction has IoU NaN and is in no mean. If
             nothing was counted all are NaN.
         """
-        scores = self._scores(self.confusion)
+        scores = self.scores_of(self.confusion)
         if self.weighted:
-            plain = self._scores(self.counts)
+            plain = self.scores_of(self.counts)
             scores |= {f"unweighted/{name}": value for name, value in plain.items()}
         return scores
 
-    def _scores(self, counted: Tensor) -> dict[str, Tensor]:
-        confusion = counted.to(torch.float64)
+    def scores_of(self, confusion: Num[Tensor, "classes classes"]) -> dict[str, Tensor]:
+        """What `compute` says, every pixel counted once, of a confusion matrix from elsewhere.
+
+        Args:
+            confusion: Truth in rows, prediction in columns.
+        """
+        confusion = confusion.to(torch.float64)
         iou = class_iou(confusion)
         right = confusion.diagonal()
         classes = torch.arange(self.num_classes, device=iou.device)
@@ -186,14 +191,27 @@ class SegmentationScores(Metric):
                 + (f" or ignore_index={self.ignore_index}" if name == "target" else "")
             )
 
-    def _broadcast(self, weight: Tensor, shape: torch.Size) -> Tensor:
-        weight = weight.to(torch.float64)
-        if not bool((torch.isfinite(weight) & (weight >= 0)).all()):
-            raise ValueError("weight holds negative or non-finite areas; expected areas >= 0")
-        try:
-            return weight.broadcast_to(shape)
-        except RuntimeError as error:
-            raise ValueError(
-                f"weight has shape {tuple(weight.shape)}, which does not broadcast to the "
-                f"target's {tuple(shape)}"
-            ) from error
+
+def broadcast_areas(
+    name: str, areas: Num[Tensor, "*areas"], shape: Sequence[int]
+) -> Float[Tensor, "*target"]:
+    """Areas as float64 in the shape of what they weigh.
+
+    Args:
+        name: What messages call them.
+        areas: Not negative.
+        shape: That of the target.
+
+    Raises:
+        ValueError: If an area is negative or not finite, or the shapes do not fit.
+    """
+    areas = areas.to(torch.float64)
+    if not bool((torch.isfinite(areas) & (areas >= 0)).all()):
+        raise ValueError(f"{name} holds negative or non-finite areas; expected areas >= 0")
+    try:
+        return areas.broadcast_to(tuple(shape))
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name} has shape {tuple(areas.shape)}, which does not broadcast to the target's "
+            f"{tuple(shape)}"
+        ) from error

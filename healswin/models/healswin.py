@@ -284,6 +284,11 @@ class HealSwin(nn.Module):
         check_rates(rates, mlp_ratio)
         if not is_power_of_four(patch_size):
             raise ValueError(f"patch_size={patch_size} must be a power of four: 1, 4, 16, 64")
+        if isinstance(base_pixels, int):
+            raise ValueError(
+                f"nside={nside} and base_pixels={base_pixels} are no HEALPix grid: flat images of "
+                "a height and a width need another network, such as healswin.models.SwinUNet"
+            )
         self.grid = HealpixGrid(nside, base_pixels)
         self.in_chans = in_chans
         self.num_classes = num_classes

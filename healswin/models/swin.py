@@ -272,6 +272,12 @@ class SwinUNet(nn.Module):
         ]
         stages = self.out_indices[-1] + 1
         self.num_features = dims[stages - 1]
+        if isinstance(width, Sequence):
+            raise ValueError(
+                f"height={height} and width={width!r} are no image: maps of the sphere need "
+                "another network, such as healswin.models.HealSwin, or data of resized images "
+                "(healswin-prep convert --grid image)"
+            )
         self.grid = ImageGrid(height, width)
         grids = self._stage_grids(self.grid, stages)
         # On the CPU even where the default device is "meta", for it must be read.

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from healswin.options import add_device, add_model, check_folder, model_of, progress
+from healswin.options import add_device, add_model, add_samples, check_folder, model_of, progress
 from healswin.outcome import status_of
 from healswin.robustness.measure import measure_robustness
 from healswin.robustness.pages import as_markdown, write_robustness
-from healswin.robustness.scores import samples_of
+from healswin.scoring import samples_of
 
 
 def main(args: Sequence[str]) -> int:
@@ -38,21 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_model(parser)
     add("data", metavar="DATA", help="a prepared set on the model's grid")
-    add(
-        "--split",
-        default="test",
-        choices=("train", "val", "test"),
-        help="(default: test, or val where there are no tests)",
-    )
-    add(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="samples, spread evenly over the split; all if absent",
-    )
+    add_samples(parser, batch_size=32)
     add("--rotations", type=int, default=50, metavar="N", help="(default: %(default)s)")
     add("--seed", type=int, default=0, help="of the random rotations (default: %(default)s)")
-    add("--batch-size", type=int, default=32, metavar="N", help="(default: %(default)s)")
     add("--out", type=Path, metavar="DIR", help="(default: robustness/MODEL'S NAME)")
     add_device(parser)
     return parser

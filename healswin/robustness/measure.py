@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from healswin.robustness.poses import Pose, Turning, poses_of
-from healswin.robustness.scores import check_fit, new_scores, samples_of
+from healswin.scoring import check_fit, described, new_scores, samples_of
 
 if TYPE_CHECKING:
     from healswin.data import PreparedSet
@@ -78,7 +78,7 @@ def measure_robustness(
         raise ValueError(f"seed={seed} must not be negative")
     if not all(math.isfinite(angle) for angle in angles):
         raise ValueError(f"angles={list(angles)} must be finite numbers of degrees")
-    check_fit(model, data)
+    truth = check_fit(model, data, ("classification", "segmentation"))
     part, indices = samples_of(data, split, limit)
     config = model.config
     normalisation = Normalisation(
@@ -88,7 +88,6 @@ def measure_robustness(
     poses, left_out = poses_of(data, angles, rotations, seed)
     turned = Turning(data.grid, torch.from_numpy(normalisation(black)[:, 0]), model.device)
     scores = [new_scores(config.task, data) for _ in poses]
-    truth = "label" if config.task == "classification" else "semantic"
     dataset = PreparedDataset(data, indices, [truth], normalisation)
     was_training = model.training
     model.eval()
@@ -115,10 +114,7 @@ def measure_robustness(
         "task": config.task,
         "grid": data.grid.to_dict(),
         "data": {
-            "name": data.root.name,
-            "fingerprint": data.fingerprint,
-            "split": part,
-            "samples": len(indices),
+            **described(data, part, indices),
             "rotated": data.attributes.get("conversion", {}).get("rotated"),
         },
         "rotations": rotations,

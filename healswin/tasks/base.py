@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+from jaxtyping import Float64
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric, Metric
 
-from healswin.grid import grid_from_dict
+from healswin.grid import EquiangularGrid, Grid, grid_from_dict
 
 # A network class, or any callable. Its first two arguments are the fields of its grid (nside and
 # base_pixels, bandwidth and sampling, or height and width), then channels of input and output.
@@ -38,16 +40,20 @@ class Task(LightningModule):
         in_chans: Channels of the input.
         out_chans: Channels of the output.
         optimizer: Makes the optimizer from the parameters.
-        lr_scheduler: Makes the schedule from the optimizer, stepped every epoch; none if absent.
+        lr_scheduler: Makes the schedule of the learning rate from the optimizer; none if absent.
+        lr_interval: Whether the schedule is stepped every "epoch" or every "step" of the optimizer.
+
+    Raises:
+        ValueError: If lr_interval is neither.
 
     Attributes:
         kind: "segmentation", "classification", "depth"; None has no report of its own.
-        truth: The key of a batch, and the array of a prepared set, that holds what is learned.
+        truths: The keys of a batch, and the arrays of a prepared set, that hold what is learned.
         best: Whether the highest or the lowest `headline` is the best.
     """
 
     kind: ClassVar[str | None] = None
-    truth: ClassVar[str | None] = None
+    truths: ClassVar[tuple[str, ...]] = ()
     best: ClassVar[Literal["max", "min"]] = "max"
 
     val_scores: Metric
@@ -62,16 +68,32 @@ class Task(LightningModule):
         out_chans: int,
         optimizer: OptimizerFactory,
         lr_scheduler: SchedulerFactory | None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         super().__init__()
         self.grid = grid_from_dict(grid)
         self.pole = pole
         self.optimizer_factory = optimizer
         self.scheduler_factory = lr_scheduler
+        if lr_interval not in ("epoch", "step"):
+            raise ValueError(f"lr_interval={lr_interval!r} must be 'epoch' or 'step'")
+        self.lr_interval = lr_interval
         self.network = network(*dataclasses.astuple(self.grid), in_chans, out_chans)
         # Lightning's own mean over processes is not weighted by how many samples each had.
         self.val_loss = MeanMetric()
         self.test_loss = MeanMetric()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A task with weights of its own; the factories are shared.
+
+        They are code, and those of the command line know its parser and all that this has made.
+        """
+        for factory in (self.optimizer_factory, self.scheduler_factory):
+            memo[id(factory)] = factory
+        copied = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     @classmethod
     def headline(cls, class_names: Sequence[str]) -> str | None:
@@ -93,6 +115,11 @@ class Task(LightningModule):
     def count(self, scores: Metric, prediction: Tensor, target: Tensor) -> None:
         """Add predictions (batch, ...) and the truth of the same shape to a metric."""
         raise NotImplementedError
+
+    def tally(self, scores: Metric, predicted: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
+        """Add what `predicted` says of a batch, and its truth, to a metric."""
+        (truth,) = self.truths
+        self.count(scores, predicted["prediction"], batch[truth])
 
     def scores(self, metric: Metric) -> dict[str, Tensor]:
         """The figures of merit of what a metric has counted, by name.
@@ -116,9 +143,9 @@ class Task(LightningModule):
         )
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count a batch of the validation split."""
-        self._evaluate(batch, self.val_scores, self.val_loss)
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Count a batch of the validation split; returns what was predicted, for the callbacks."""
+        return self._evaluate(batch, self.val_scores, self.val_loss)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Count a batch of the test split; returns what was predicted, for the callbacks."""
@@ -146,7 +173,7 @@ class Task(LightningModule):
         answer = self(batch["image"])
         mean_loss.update(self.loss(answer, batch), weight=len(answer))
         predicted = self.predicted(answer)
-        self.count(scores, predicted["prediction"], batch[self.truth])
+        self.tally(scores, predicted, batch)
         return {"sample": batch["sample"], **predicted}
 
     def _log_scores(self, scores: Metric, loss: MeanMetric, part: str) -> None:
@@ -173,18 +200,36 @@ class Task(LightningModule):
         """The optimizer over all parameters and, if there is one, its schedule.
 
         Parameters that the network's ``no_weight_decay`` names are a group without weight decay.
+
+        Raises:
+            ValueError: If the schedule waits for a score instead of following the epochs or steps.
         """
         optimizer = self.optimizer_factory(self._parameter_groups())
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
-        return {"optimizer": optimizer, "lr_scheduler": self.scheduler_factory(optimizer)}
+        scheduler = self.scheduler_factory(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Its step comes after the checkpoints of its epoch: a resumed run would miss it.
+            raise ValueError(
+                "lr_scheduler=ReduceLROnPlateau cannot be resumed exactly: choose a schedule of "
+                "epochs or steps, e.g. torch.optim.lr_scheduler.CosineAnnealingLR"
+            )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_interval},
+        }
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         named = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         exempt = getattr(self.network, "no_weight_decay", set)()
+        # What a task learns besides the network are no weights.
+        others = [p for n, p in self.named_parameters() if not n.startswith("network.")]
         groups = [
             {"params": [p for n, p in named.items() if n not in exempt]},
-            {"params": [p for n, p in named.items() if n in exempt], "weight_decay": 0.0},
+            {
+                "params": [*(p for n, p in named.items() if n in exempt), *others],
+                "weight_decay": 0.0,
+            },
         ]
         return [group for group in groups if group["params"]]
 
@@ -212,13 +257,32 @@ class Task(LightningModule):
 
         Raises:
             ValueError: If grid or classes differ; weights of another grid would load without a
-                word, because no parameter depends on it.
+                word, because no parameter depends on it. If the weights have other names or shapes.
         """
         check_same_data(checkpoint.get("healswin", {}), self._identity())
+        self._check_weights(checkpoint.get("state_dict", self.state_dict()))
+
+    def _check_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Refuse what torch would refuse, in one line."""
+        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in weights.items()}
+        differing = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+        if differing and self.strict_loading:
+            name = differing[0]
+            raise ValueError(
+                f"the checkpoint's weights do not fit the network: {len(differing)} of {len(ours)} "
+                f"differ, e.g. {name} is {theirs.get(name, 'absent')} in the checkpoint and "
+                f"{ours.get(name, 'absent')} in the network"
+            )
 
     def _identity(self) -> dict[str, Any]:
         """What data must have in common with a checkpoint, as plain values."""
         return {**self.grid.to_dict(), "pole": self.pole}
+
+
+def pixel_areas(grid: Grid) -> Float64[Tensor, " pixels"] | None:
+    """Solid angles of the pixels in steradians where they differ; None where all count alike."""
+    return torch.from_numpy(grid.areas()) if isinstance(grid, EquiangularGrid) else None
 
 
 def check_same_data(checkpoint: Mapping[str, Any], data: Mapping[str, Any]) -> None:

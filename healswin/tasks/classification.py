@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,9 +26,10 @@ class ClassificationTask(Task):
         label_names: One for each label; linked from the data.
         pole: What the grid's north pole is; linked from the data.
         optimizer: Makes the optimizer from the parameters.
-        lr_scheduler: Makes a learning rate schedule from the optimizer, stepped every epoch.
+        lr_scheduler: Makes a schedule of the learning rate from the optimizer.
         label_smoothing: Part of the target that is spread evenly over all labels, in [0, 1)
             (Szegedy et al. 2016, CVPR, section 7).
+        lr_interval: Whether the schedule is stepped every "epoch" or every "step".
 
     Raises:
         ValueError: If there are no labels, two of them have one name, or label_smoothing is out of
@@ -36,7 +37,7 @@ class ClassificationTask(Task):
     """
 
     kind = "classification"
-    truth = "label"
+    truths = ("label",)
 
     def __init__(
         self,
@@ -48,13 +49,16 @@ class ClassificationTask(Task):
         optimizer: OptimizerFactory = torch.optim.Adam,
         lr_scheduler: SchedulerFactory | None = None,
         label_smoothing: float = 0.0,
+        lr_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         names = list(label_names)
         if len(names) < 2 or len(set(names)) < len(names):
             raise ValueError(f"label_names={names} must be two or more unlike names")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing={label_smoothing} must be at least 0 and below 1")
-        super().__init__(network, grid, pole, in_chans, len(names), optimizer, lr_scheduler)
+        super().__init__(
+            network, grid, pole, in_chans, len(names), optimizer, lr_scheduler, lr_interval
+        )
         self.keep_plain_hyperparameters()
         self.label_names = names
         self.label_smoothing = label_smoothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ from jaxtyping import Int64
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
-from healswin.data import PreparedDataModule
+from healswin.data import PreparedDataModule, PreparedSet
 from healswin.data.predictions import PredictionFile
 from healswin.metrics import label_accuracy
 from healswin.tasks.classification import ClassificationTask
 from healswin.tasks.evaluation import ball
-from healswin.tasks.pages import Results, markdown_table, plain_number, spread
+from healswin.tasks.pages import ReportOptions, Results, markdown_table, plain_number, spread
 from healswin.viz import write_png
 from healswin.viz.gallery import gallery
 
 # With more labels than this the page lists the commonest mistakes instead of the whole matrix.
 _LARGEST_MATRIX = 20
 _BALL = 220
+
+# Two lines and the picture below them.
+Cell = tuple[tuple[str, str], np.ndarray]
 
 
 class _Rows:
@@ -60,9 +64,8 @@ class ClassificationReport:
         data: What is tested.
         task: What predicts.
         folder: Where the pictures go.
-        pictures: How many right and how many wrong predictions are drawn, spread evenly over
-            them; -1 draws all.
-        prior: Whether the prior is measured.
+        options: Of them ``pictures`` (how many right and how many wrong predictions are drawn,
+            spread evenly over them) and ``prior``; the others are for tasks with a map.
     """
 
     def __init__(
@@ -70,17 +73,16 @@ class ClassificationReport:
         data: PreparedDataModule,
         task: ClassificationTask,
         folder: Path,
-        pictures: int,
-        prior: bool,
+        options: ReportOptions,
     ) -> None:
         self._data = data
         self._names = task.label_names
         self._folder = folder
-        self._pictures = pictures
+        self._pictures = options.pictures
         self._indices = data.split_indices("test")
         self._rows = _Rows(self._indices, len(self._names), task.device)
         frequencies = data.prepared.label_frequencies
-        self._prior = int(np.argmax(frequencies)) if prior and frequencies else None
+        self._prior = int(np.argmax(frequencies)) if options.prior and frequencies else None
 
     def add(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
         """Note a batch."""
@@ -175,14 +177,31 @@ class ClassificationReport:
                 lines.append(f"![{name}]({self._folder.name}/{name}.png)")
         return "\n\n".join(lines)
 
-    def _cell(self, place: int) -> tuple[tuple[str, str], np.ndarray]:
-        index, rows = self._indices[place], self._rows
-        prediction = int(rows.prediction[place])
-        lines = (
-            f"Truth: {self._names[int(rows.truth[place])]}",
-            f"Predicted: {self._names[prediction]} ({float(rows.scores[place, prediction]):.2f})",
-        )
-        return lines, ball(self._data.prepared, index, _BALL)
+    def _cell(self, place: int) -> Cell:
+        rows = self._rows
+        said = {"prediction": rows.prediction[place], "scores": rows.scores[place]}
+        truth = int(rows.truth[place])
+        return cell(self._data.prepared, self._names, self._indices[place], said, truth)
+
+
+def cell(
+    prepared: PreparedSet, names: Sequence[str], index: int, said: dict[str, Tensor], truth: int
+) -> Cell:
+    """A sample as a ball below its true and its predicted label, for a gallery.
+
+    Args:
+        prepared: The set.
+        names: Of the labels.
+        index: The sample.
+        said: What the task predicted of it: ``prediction`` () and ``scores`` (labels,).
+        truth: Its true label.
+    """
+    prediction = int(said["prediction"])
+    lines = (
+        f"Truth: {names[truth]}",
+        f"Predicted: {names[prediction]} ({float(said['scores'][prediction]):.2f})",
+    )
+    return lines, ball(prepared, index, _BALL)
 
 
 class ClassificationPredictions:

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from healswin.data import PreparedSet
+
 # Scores by name, of each column of a table.
 Results = dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report is asked for; see `healswin.tasks.TestReport`, which has the same arguments.
+
+    Attributes:
+        pictures: How many samples are drawn, spread evenly over the split; -1 draws all.
+        prior: Whether the prior is measured.
+        companion: The set on whose pixels flat and spherical networks are compared.
+        extremes: How many of the best and how many of the worst samples are drawn.
+        boundary: Whether the scores at the boundaries of the classes are measured.
+        calibration: Whether it is measured how often a prediction is right that is said to be sure.
+        chamfer: Whether the distance between predicted and true point clouds is measured.
+    """
+
+    pictures: int = 4
+    prior: bool = True
+    companion: PreparedSet | None = None
+    extremes: int = 2
+    boundary: bool = True
+    calibration: bool = True
+    chamfer: bool = True
 
 
 def markdown_table(

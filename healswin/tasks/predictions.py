@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from healswin.resample.points import AXES
 from healswin.tasks.base import Task
 from healswin.tasks.classification_results import ClassificationPredictions
+from healswin.tasks.depth_results import DepthPredictions
+from healswin.tasks.joint_results import JointPredictions
 from healswin.tasks.pages import check_pictures, remove_pictures
 from healswin.tasks.segmentation_results import SegmentationPredictions
 
@@ -20,6 +23,8 @@ from healswin.tasks.segmentation_results import SegmentationPredictions
 _PREDICTIONS = {
     "segmentation": SegmentationPredictions,
     "classification": ClassificationPredictions,
+    "depth": DepthPredictions,
+    "joint": JointPredictions,
 }
 
 
@@ -28,16 +33,27 @@ class PredictionWriter(Callback):
 
     Args:
         pictures: How many samples are drawn, spread evenly over the split; -1 draws all.
+        points: Of depth: "camera" or "vehicle" also writes the point cloud of each drawn sample in
+            these axes, ``points/NAME.ply``; "none" does not.
+
+    Raises:
+        ValueError: If an argument is not what it must be.
     """
 
-    def __init__(self, pictures: int = 8) -> None:
+    def __init__(
+        self, pictures: int = 8, points: Literal["none", "camera", "vehicle"] = "none"
+    ) -> None:
         self.pictures = check_pictures(pictures)
+        if points not in ("none", *AXES):
+            raise ValueError(f"points={points!r} must be 'none', 'camera' or 'vehicle'")
+        self.points = points
 
     def on_predict_start(self, trainer: Trainer, pl_module: Task) -> None:
         """Make the empty set of predictions.
 
         Raises:
-            ValueError: If nothing is known of how to store what this task predicts.
+            ValueError: If nothing is known of how to store what this task predicts, or points are
+                wanted of what has none.
         """
         if pl_module.kind not in _PREDICTIONS:
             raise ValueError(
@@ -56,6 +72,10 @@ class PredictionWriter(Callback):
         self._predictions = _PREDICTIONS[pl_module.kind](
             data, pl_module, indices, folder / "predictions", self._pictures, self.pictures
         )
+        if self.points != "none":
+            if not isinstance(self._predictions, DepthPredictions | JointPredictions):
+                raise ValueError(f"points={self.points!r}: only a task of depth has points")
+            self._predictions.write_points(folder / "points", self.points)
         if trainer.is_global_zero:
             self._predictions.file.create()
             remove_pictures(self._pictures)

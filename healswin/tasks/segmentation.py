@@ -8,10 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from healswin.grid import EquiangularGrid
 from healswin.metrics import SegmentationScores
 from healswin.models import HealSwin
-from healswin.tasks.base import NetworkFactory, OptimizerFactory, SchedulerFactory, Task
+from healswin.tasks.base import (
+    NetworkFactory,
+    OptimizerFactory,
+    SchedulerFactory,
+    Task,
+    pixel_areas,
+)
 from healswin.tasks.losses import weighted_cross_entropy
 
 VOID = "void"
@@ -38,14 +43,15 @@ class SegmentationTask(Task):
         ignore_index: Label of pixels without truth; linked from the data.
         pole: What the grid's north pole is; linked from the data.
         optimizer: Makes the optimizer from the parameters.
-        lr_scheduler: Makes a learning rate schedule from the optimizer, stepped every epoch.
+        lr_scheduler: Makes a schedule of the learning rate from the optimizer.
+        lr_interval: Whether the schedule is stepped every "epoch" or every "step".
 
     Raises:
         ValueError: If there are no classes, or weights and classes differ in number.
     """
 
     kind = "segmentation"
-    truth = "semantic"
+    truths = ("semantic",)
 
     def __init__(
         self,
@@ -59,13 +65,16 @@ class SegmentationTask(Task):
         class_weights: Literal["balanced", "none"] | list[float] = "balanced",
         optimizer: OptimizerFactory = torch.optim.Adam,
         lr_scheduler: SchedulerFactory | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:
         if not class_names:
             raise ValueError(
                 "class_names is empty: the data set holds no classes, so there is nothing to "
                 "segment; convert it with --tasks semantic and --classes"
             )
-        super().__init__(network, grid, pole, in_chans, len(class_names), optimizer, lr_scheduler)
+        super().__init__(
+            network, grid, pole, in_chans, len(class_names), optimizer, lr_scheduler, lr_interval
+        )
         self.keep_plain_hyperparameters()
         self.class_names = list(class_names)
         self.ignore_index = ignore_index
@@ -76,10 +85,7 @@ class SegmentationTask(Task):
             _weights(class_weights, balanced_weights, self.class_names),
             persistent=False,
         )
-        unlike = isinstance(self.grid, EquiangularGrid)
-        self.register_buffer(
-            "areas", torch.from_numpy(self.grid.areas()) if unlike else None, persistent=False
-        )
+        self.register_buffer("areas", pixel_areas(self.grid), persistent=False)
         self.val_scores = self.new_scores()
         self.test_scores = self.new_scores()
 
@@ -112,11 +118,24 @@ class SegmentationTask(Task):
 
     def loss(self, answer: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Weighted cross-entropy of (batch, classes, pixels) logits."""
+        self._check_head(answer)
         return weighted_cross_entropy(answer, batch["semantic"], self.weights, self.ignore_index)
 
     def predicted(self, answer: Tensor) -> dict[str, Tensor]:
-        """``prediction`` (batch, pixels) int64: the likeliest class."""
-        return {"prediction": answer.argmax(dim=1)}
+        """What (batch, classes, pixels) logits say.
+
+        Returns:
+            ``prediction`` (batch, pixels) int64, the likeliest class, and ``confidence``
+            (batch, pixels) float32, its probability.
+        """
+        self._check_head(answer)
+        prediction = answer.argmax(dim=1)
+        logits = answer.float()
+        highest = logits.gather(1, prediction[:, None]).squeeze(1)
+        return {
+            "prediction": prediction,
+            "confidence": (highest - logits.logsumexp(dim=1)).exp().clamp(max=1.0),
+        }
 
     def scores(self, metric: SegmentationScores) -> dict[str, Tensor]:
         """The scores with their headline.
@@ -130,6 +149,14 @@ class SegmentationTask(Task):
                 f"there is no labelled pixel, every pixel is ignored ({self.ignore_index})"
             )
         return values
+
+    def _check_head(self, answer: Tensor) -> None:
+        """Refuse another number of outputs than there are classes."""
+        if answer.shape[1] != len(self.class_names):
+            raise ValueError(
+                f"the network's head has {answer.shape[1]} outputs, class_names has "
+                f"{len(self.class_names)}: {self.class_names}"
+            )
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "class_names": self.class_names}

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
 from healswin.data import PreparedDataModule
 from healswin.data.predictions import PredictionFile
-from healswin.data.sources import source_file
-from healswin.grid import EquiangularGrid
+from healswin.grid import EquiangularGrid, HealpixGrid, ImageGrid
 from healswin.metrics import PixelPrior
 from healswin.tasks.evaluation import ImageView
-from healswin.tasks.pages import Results, markdown_table, plain_number, spread
-from healswin.tasks.segmentation import BACKGROUND, VOID, SegmentationTask, with_headline
+from healswin.tasks.extremes import Extremes
+from healswin.tasks.pages import ReportOptions, Results, plain_number, spread
+from healswin.tasks.segmentation import SegmentationTask, with_headline
+from healswin.tasks.segmentation_page import COLUMNS, SegmentationPage
+from healswin.tasks.world_scores import WorldScores, sample_score
+from healswin.tasks.worlds import Worlds
 from healswin.viz import write_png
+from healswin.viz.reliability import reliability_diagram
 
-# Columns of the table: where the labels are compared, and who predicted.
-COLUMNS = {
-    "sphere": "sphere",
-    "sphere_prior": "sphere, prior",
-    "image": "image",
-    "image_prior": "image, prior",
-}
-
-# Rows of the table that are means, and what they are called in words.
-_HEADLINES = {
-    "miou_without_void": "mIoU without void",
-    "miou_without_background": "mIoU without background",
-}
+# Picture of the calibration, in the folder of pictures.
+_RELIABILITY = "reliability.png"
 
 
 class SegmentationReport:
-    """Scores of a test run on the sphere and in the image, beside those of the pixel prior.
+    """Scores of a test run in every world, beside those of the pixel prior.
 
-    The prior predicts at each pixel that pixel's own most frequent training class: it knows that
-    the sky is up and sees no image. In the image, predictions are projected back through each
-    sample's camera and compared with the full-resolution truth on the image pixels inside the
-    domain; where there is no camera or the source files are absent these columns are left out.
+    The worlds are the sphere, the full-resolution image and, of flat images, the part of it that a
+    companion on the sphere covers (`healswin.tasks.worlds`). Those that cannot be measured are left
+    out, and the report says why. The prior predicts at each pixel of the set that pixel's own most
+    frequent training class: it knows that the sky is up and sees no image.
 
     Args:
         data: What is tested.
         task: What predicts.
         folder: Where the pictures go.
-        pictures: How many samples are drawn, spread evenly over the split; -1 draws all.
-        prior: Whether the prior is measured; it reads the labels of the training split once.
+        options: What the report is asked for.
+
+    Raises:
+        ValueError: If the classes of task and data differ, or the companion does not fit the data.
     """
 
     def __init__(
@@ -55,26 +53,32 @@ class SegmentationReport:
         data: PreparedDataModule,
         task: SegmentationTask,
         folder: Path,
-        pictures: int,
-        prior: bool,
+        options: ReportOptions,
     ) -> None:
+        if list(data.class_names) != task.class_names:
+            raise ValueError(
+                f"class_names={task.class_names} of the task are not those of "
+                f"{data.prepared.root}, {data.class_names}: convert the data to the task's classes"
+            )
         self._data = data
         self._task = task
         self._folder = folder
-        self._view = ImageView(data)
+        self._options = options
+        self._worlds = Worlds(data, "semantic", options.companion)
+        self._absent = dict(self._worlds.absent)
         self._indices = data.split_indices("test")
-        self._drawn = spread(self._indices, pictures)
-        # Decided by the set and its files, not by the samples of one process: all must agree.
-        prepared = data.prepared
-        self._images = "measured"
-        if any(prepared.sample_camera[i] not in prepared.cameras for i in self._indices):
-            self._images = "samples without a camera"
-        elif not all(source_file(prepared, i, "semantic", data.source) for i in self._indices):
-            self._images = "source images absent"
-        columns = ["image"] if self._images == "measured" else []
+        self._drawn = spread(self._indices, options.pictures)
+        self._headline = task.headline(data.class_names)
+        self._extremes = Extremes(self._indices, options.extremes, task.best, task.device)
+        self._template = task.new_scores(on_grid=False).to(task.device)
+        # Decided by the set, not by the samples of one process: all must agree.
+        cameras = {self._worlds.camera_name(i) for i in self._indices}
+        self._cameras = sorted(cameras, key=lambda name: name or "")
+        self._scores = {world: self._new_scores(world) for world in self._worlds.worlds}
+        self._prior_scores: dict[str, WorldScores] = {}
         self._prior = None
-        if prior:
-            columns += ["sphere_prior", *(f"{name}_prior" for name in columns)]
+        if options.prior:
+            prepared = data.prepared
             self._prior = PixelPrior.from_labels(
                 (prepared.semantic(i) for i in data.split_indices("train")),
                 data.num_classes,
@@ -82,116 +86,194 @@ class SegmentationReport:
                 prepared.grid.areas() if isinstance(prepared.grid, EquiangularGrid) else None,
             ).prediction
             self._prior_on_device = torch.from_numpy(self._prior).to(task.device).long()
-        self._scores = {
-            name: task.new_scores(name.startswith("sphere")).to(task.device) for name in columns
-        }
+            self._own_prior = task.new_scores().to(task.device)
+            others = [world for world in self._worlds.worlds if world != self._worlds.own]
+            self._prior_scores = {world: self._new_scores(world, plain=True) for world in others}
+        self._page: SegmentationPage
+
+    def _new_scores(self, world: str, plain: bool = False) -> WorldScores:
+        """An empty count of what is measured in a world; of the prior the plain scores only."""
+        grid = None
+        if world == "sphere":
+            grid = self._data.prepared.grid
+            if isinstance(grid, ImageGrid):
+                grid = self._options.companion.grid
+        # Boundaries are not measured on equiangular grids, which hold small pictures.
+        boundary = not isinstance(grid, EquiangularGrid)
+        return WorldScores(
+            self._template,
+            self._cameras,
+            self._task.device,
+            weighted=isinstance(grid, EquiangularGrid),
+            grid=grid if isinstance(grid, HealpixGrid) else None,
+            boundary=self._options.boundary and boundary and not plain,
+            calibration=self._options.calibration and not plain,
+        )
 
     def add(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> None:
-        """Project a batch back into its images, count it there and draw of it what is chosen."""
+        """Count a batch in every world and draw of it what is chosen."""
         labels = outputs["prediction"].to(torch.uint8).cpu().numpy()
+        sure = None
+        if self._options.calibration and "confidence" in outputs:
+            sure = outputs["confidence"].float().cpu().numpy()
         for row, index in enumerate(outputs["sample"].tolist()):
+            camera = self._worlds.camera_name(index)
+            confidence = {} if sure is None else self._worlds.extra(index, sure[row])
+            confusions = [
+                self._scores[view.world].add(view, camera, confidence.get(view.world))
+                for view in self._worlds.views(index, labels[row])
+            ]
+            if not confusions:  # flat images without their sources
+                scores = self._task.new_scores(on_grid=False).to(self._task.device)
+                self._task.count(scores, outputs["prediction"][row], batch["semantic"][row])
+                confusions = [scores.confusion]
+            score = sample_score(self._template, confusions[0], self._headline)
+            self._extremes.add(index, score, labels[row])
             if self._prior is not None:
-                scores = self._scores["sphere_prior"]
-                self._task.count(scores, self._prior_on_device, batch["semantic"][row])
-            if self._images == "measured":
-                truth = self._data.image_truth(index)
-                self._count_image(index, "image", labels[row], truth)
-                if self._prior is not None:
-                    self._count_image(index, "image_prior", self._prior, truth)
+                self._task.count(self._own_prior, self._prior_on_device, batch["semantic"][row])
+            if self._prior_scores:
+                for view in self._worlds.views(index, self._prior):
+                    if view.world in self._prior_scores:
+                        self._prior_scores[view.world].add(view, camera)
             if index in self._drawn:
-                name = self._data.prepared.sample_names[index]
-                write_png(self._folder / f"{name}.png", self._view.panel(index, labels[row]))
+                self._draw(index, labels[row])
 
     def results(self, logged: dict[str, float | None], strategy: Strategy) -> Results:
-        """Scores by column; called by all processes.
+        """Scores by column; called by all processes, which draw their best and worst samples.
 
         Args:
             logged: What the task logged, by name.
             strategy: That of the trainer.
         """
-        results = {"sphere": logged}
-        for name, scores in self._scores.items():
-            computed = with_headline(scores.compute())
-            results[name] = {k: plain_number(v) for k, v in computed.items()}
-        return results
+        self._extremes.gather(strategy)
+        for index, prediction in self._extremes.kept().items():
+            if index not in self._drawn:
+                self._draw(index, prediction)
+        own = self._worlds.own
+        results = {own: dict(logged)}
+        if self._prior is not None:
+            prior = with_headline(self._own_prior.compute())
+            results[f"{own}_prior"] = {k: plain_number(v) for k, v in prior.items()}
+        found = {world: scores.compute() for world, scores in self._scores.items()}
+        priors = {world: scores.compute() for world, scores in self._prior_scores.items()}
+        for world, counted in found.items():
+            if counted is None:
+                self._absent[world] = f"all pixels are ignored ({self._data.ignore_index})"
+                continue
+            column = self._column(world)
+            # What the task logged of the same pixels stays as it was logged.
+            results[column] = {**counted["scores"], **(logged if column == own else {})}
+            if world in priors:
+                results[f"{column}_prior"] = priors[world]["scores"]
+        self._page = SegmentationPage(
+            worlds=self._worlds,
+            headline=self._headline,
+            results={column: results[column] for column in COLUMNS if column in results},
+            found={self._column(w): counted for w, counted in found.items() if counted},
+            distances={self._column(w): scores.distance for w, scores in self._scores.items()},
+            absent=self._absent,
+        )
+        strategy.barrier("pictures")
+        return self._page.results
 
     def facts(self) -> dict[str, Any]:
         """What test.json holds besides the scores."""
-        return {"images": self._images}
+        page, extremes = self._page, self._extremes
+        names = self._data.prepared.sample_names
+        companion = self._options.companion
+        return {
+            "images": self._absent.get("image", "measured"),
+            "absent": self._absent,
+            "companion": None
+            if companion is None
+            else {"data": str(companion.root), "same_test_samples": self._worlds.same_split},
+            "class_names": self._data.class_names,
+            **{
+                name: {column: found.get(name) for column, found in page.found.items()}
+                for name in ("confusion", "cameras", "angles", "calibration")
+            },
+            "boundary_distance": page.distances,
+            "sample_score": self._headline,
+            "sample_scores": {names[i]: score for i, score in extremes.scores.items()},
+            "best_samples": [names[i] for i in extremes.best],
+            "worst_samples": [names[i] for i in extremes.worst],
+        }
 
     def table(self, results: Results) -> str:
         """The scores as a Markdown table: means first, then the IoU of every class."""
-        names = self._data.class_names
-        rows = {
-            **({_HEADLINES["miou_without_void"]: "miou_without_void"} if VOID in names else {}),
-            **(
-                {
-                    _HEADLINES["miou_without_background"]: "miou_without_background",
-                    "accuracy without background": "accuracy_without_background",
-                }
-                if BACKGROUND in names
-                else {}
-            ),
-            "mIoU": "miou",
-            "accuracy": "accuracy",
-            **{name: f"iou/{name}" for name in names},
-        }
-        columns: dict[str, dict[str, float | None]] = {}
-        for name, title in COLUMNS.items():
-            if name not in results:
-                continue
-            columns[title] = results[name]
-            prefix = "unweighted/"
-            plain = {k.removeprefix(prefix): v for k, v in results[name].items() if prefix in k}
-            if plain:
-                columns[f"{title}, unweighted"] = plain
-        return markdown_table(rows, columns)
+        return self._page.table()
 
     def text(self, results: Results) -> str:
         """What the page says below the table, with the pictures."""
-        gain = ""
-        if "sphere_prior" in results:
-            key = self._task.headline(self._data.class_names)
-            model, prior = (results[column][key] for column in ("sphere", "sphere_prior"))
-            if model is not None and prior is not None:
-                side = "above" if model >= prior else "below"
-                gain = (
-                    f"On the sphere the model's {_HEADLINES[key]} is {abs(model - prior):.4f} "
-                    f"{side} the prior's. "
-                )
-        image = {
-            "measured": "*image*: projected back through the camera, on the pixels of the "
-            "full-resolution image inside the domain.",
-            "source images absent": "The source images are absent, so nothing was measured in the "
-            "image.",
-            "samples without a camera": "The samples have no camera, so there is no image in which "
-            "anything could be measured.",
-        }[self._images]
-        areas = ""
-        if isinstance(self._data.prepared.grid, EquiangularGrid):
-            areas = (
-                " Pixels count by their area; *unweighted*: every pixel counts once, as in "
-                "published figures for this grid."
-            )
-        # A limited run does not reach all samples.
-        names = [self._data.prepared.sample_names[i] for i in self._indices if i in self._drawn]
-        drawn = [name for name in names if (self._folder / f"{name}.png").is_file()]
-        pictures = "\n\n".join(f"![{name}]({self._folder.name}/{name}.png)" for name in drawn)
+        page = self._page
+        sections = [
+            page.definitions(),
+            page.boundaries(),
+            page.groups("cameras", "By camera"),
+            page.groups("angles", "By angle from the optical axis, in degrees"),
+            page.mistakes(),
+            self._reliability(),
+            *self._samples(),
+        ]
+        return "\n\n".join(section for section in sections if section) + "\n"
+
+    def _column(self, world: str) -> str:
+        """The column of a world: valid pixels of the sphere have their own where others count."""
+        prepared = self._data.prepared
+        void = world == self._worlds.own and prepared.attributes.get("invalid") == "void"
+        return f"{world}_valid" if void else world
+
+    def _reliability(self) -> str:
+        """Draw the calibration; nothing if it was not measured."""
+        bins = {}
+        for column, found in self._page.found.items():
+            if "calibration" in found:
+                error = found["calibration"]["ece"]
+                bins[f"{COLUMNS[column]}: calibration error {error:.4f}"] = {
+                    name: [math.nan if value is None else value for value in values]
+                    for name, values in found["calibration"].items()
+                    if isinstance(values, list)
+                }
+        if not bins:
+            return ""
+        write_png(self._folder / _RELIABILITY, reliability_diagram(bins))
         return (
-            "IoU over all of them together; means over the classes that occur. *sphere*: on the "
-            f"grid's pixels.{areas} {image} *prior*: predicts at each pixel its most frequent "
-            f"training class, without looking at the image. {gain}\n\n{pictures}\n"
+            "## Calibration\n\nThe confidence of a pixel is the probability of its likeliest "
+            "class. The calibration error is the mean over all pixels of the distance between the "
+            "mean confidence and the accuracy of pixels of like confidence.\n\n"
+            f"![Confidence and accuracy]({self._folder.name}/{_RELIABILITY})"
         )
 
-    def _count_image(self, index: int, column: str, labels: Any, truth: Any) -> None:
-        """Count the image pixels inside the domain; outside, nothing was predicted."""
-        prediction = self._view.labels(index, labels)
-        inside = prediction != self._data.ignore_index
-        scores = self._scores[column]
-        scores.update(
-            torch.from_numpy(prediction[inside]).to(scores.device),
-            torch.from_numpy(truth[inside]).to(scores.device),
-        )
+    def _samples(self) -> list[str]:
+        """The pictures: best, worst, and evenly spread ones."""
+        # A limited run does not reach all samples.
+        spread_out = [i for i in self._indices if i in self._drawn and self._path(i).is_file()]
+        sections = []
+        where = next(iter(self._page.found), self._worlds.own)
+        said = [f"By the {self._page.headline_in_words} of each on its own, *{COLUMNS[where]}*."]
+        for title, chosen in (
+            ("Best samples", self._extremes.best),
+            ("Worst samples", self._extremes.worst),
+            ("Samples, evenly spread", spread_out),
+        ):
+            if chosen:
+                pictures = [self._shown(index) for index in chosen]
+                sections.append("\n\n".join([f"## {title}", *said, *pictures]))
+                said = []
+        return sections
+
+    def _shown(self, index: int) -> str:
+        """The lines of the page that show a sample."""
+        name = self._data.prepared.sample_names[index]
+        score = self._extremes.scores.get(index)
+        said = "all pixels are ignored" if score is None else f"{score:.4f}"
+        return f"{name}: {said}\n\n![{name}]({self._folder.name}/{name}.png)"
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{self._data.prepared.sample_names[index]}.png"
+
+    def _draw(self, index: int, prediction: UInt8[np.ndarray, " pixels"]) -> None:
+        write_png(self._path(index), self._worlds.view.panel(index, prediction))
 
 
 class SegmentationPredictions:

@@ -42,11 +42,12 @@ class ColourScale:
         low: Value of the first colour.
         high: Value of the last colour.
         kind: "depth": logarithmic, bright yellow near by, dark violet far away; "sequential":
-            from dark to bright; "diverging": from blue to red with white halfway.
+            from dark to bright; "diverging": from blue to red with white halfway; "ratio": the
+            same, logarithmic, with white at 1.
 
     Raises:
-        ValueError: If low is not below high, low is not positive for depth, or the kind is
-            unknown.
+        ValueError: If low is not below high, low is not positive for depth or not 1 / high for a
+            ratio, or the kind is unknown.
     """
 
     low: float
@@ -54,17 +55,19 @@ class ColourScale:
     kind: str = "sequential"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("depth", "sequential", "diverging"):
-            raise ValueError(f"kind={self.kind!r} must be depth, sequential or diverging")
+        if self.kind not in ("depth", "sequential", "diverging", "ratio"):
+            raise ValueError(f"kind={self.kind!r} must be depth, sequential, diverging or ratio")
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(f"low={self.low} must be below high={self.high}, both finite")
         if self.kind == "depth" and self.low <= 0:
             raise ValueError(f"low={self.low} must be positive: the scale of depth is logarithmic")
+        if self.kind == "ratio" and not math.isclose(self.low * self.high, 1):
+            raise ValueError(f"low={self.low} must be 1 / high={self.high}: 1 is in the middle")
 
     def position(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
         """Where values are on the scale, 0 at ``low`` and 1 at ``high``; NaN stays."""
         values = np.clip(values.astype(np.float64), self.low, self.high)
-        if self.kind == "depth":
+        if self.kind in ("depth", "ratio"):
             return np.log(values / self.low) / math.log(self.high / self.low)
         return (values - self.low) / (self.high - self.low)
 
@@ -78,7 +81,12 @@ class ColourScale:
         return picture
 
     def ticks(self, count: int = 6) -> list[float]:
-        """About ``count`` round values from low to high, of depth such as 1, 2, 5, 10, 20."""
+        """About ``count`` round values from low to high, of depth such as 1, 2, 5, 10, 20.
+
+        A ratio has five, evenly spaced.
+        """
+        if self.kind == "ratio":
+            return [round(self.low * (self.high / self.low) ** (k / 4), 2) for k in range(5)]
         if self.kind == "depth":
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
             steps = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
@@ -230,7 +238,7 @@ def scale_colours(kind: str, position: Float[np.ndarray, "*any"]) -> UInt8[np.nd
 
 
 def _scale_table(kind: str) -> UInt8[np.ndarray, "256 3"]:
-    if kind == "diverging":
+    if kind in ("diverging", "ratio"):
         anchors = np.array(_DIVERGING, dtype=np.float64)
         places = np.linspace(0, 1, len(anchors))
         channels = [np.interp(np.linspace(0, 1, 256), places, channel) for channel in anchors.T]

@@ -90,3 +90,22 @@ def title_strip(title: str, width: int) -> Picture:
     size = fitting_size(title, TITLE_TEXT, width - 2 * GAP, bold=True)
     draw_text(strip, title, GAP, _TITLE / 2, size, bold=True)
     return strip
+
+
+def title_strips(title: str, width: int) -> list[Picture]:
+    """A line above a figure, or nothing without a title.
+
+    Raises:
+        ValueError: If it is too long for the width.
+    """
+    return [title_strip(title, width)] if title else []
+
+
+def captioned_row(cells: Sequence[tuple[str, Picture | None]], width: int, height: int) -> Picture:
+    """Captioned pictures side by side, each in the middle of a place of one size."""
+    row = blank(CAPTION + height, GAP + len(cells) * (width + GAP))
+    for number, (caption, picture) in enumerate(cells):
+        left = GAP + number * (width + GAP)
+        put_text(row, caption, left, CAPTION / 2, width)
+        put(row, picture, left, CAPTION, (width, height))
+    return row

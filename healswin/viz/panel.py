@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from healswin.grid import HealpixGrid
 from healswin.viz.colour import EMPTY, IGNORED, INK, PAPER, colourise, error_map
-from healswin.viz.layout import CAPTION, GAP, Picture, blank, put, put_text, title_strip
+from healswin.viz.layout import GAP, Picture, blank, captioned_row, title_strips
 from healswin.viz.sphere import OUTSIDE, SphereGrid, disc_index, draw_lines, orthographic, shrink
 from healswin.viz.text import legend
 
@@ -74,11 +74,7 @@ def comparison_panel(
         ValueError: If shapes do not agree, a label has no name or colour, or the title is too
             long for the width.
     """
-    if len(class_names) != len(class_colours):
-        raise ValueError(
-            f"{len(class_names)} class_names and {len(class_colours)} class_colours: expected "
-            "one of each per class"
-        )
+    _check_classes(class_names, class_colours)
 
     def ball(values: UInt8[np.ndarray, "pixels 3"]) -> Picture:
         return orthographic(values, grid, height, centre, up, supersample=2)
@@ -94,12 +90,7 @@ def comparison_panel(
         sphere_prediction[None],
         ignore_index,
     )
-    upper = [
-        ("Fisheye image", image),
-        ("Truth", paint(truth)),
-        ("Prediction", paint(prediction)),
-        _errors(image, truth, prediction, ignore_index),
-    ]
+    upper = _image_cells(image, truth, prediction, class_colours, ignore_index)
     lower = [
         ("On the sphere", ball(sphere_image)),
         ("Truth", None if sphere_colours is None else ball(sphere_colours)),
@@ -108,20 +99,45 @@ def comparison_panel(
     ]
     shapes = [picture.shape for _, picture in upper if picture is not None]
     widest = max([round(height * shape[1] / shape[0]) for shape in shapes] + [height])
-    rows = [_row(cells, widest, height) for cells in ((upper, lower) if shapes else (lower,))]
-    width = rows[0].shape[1]
-    shown = [a for a in (truth, prediction, sphere_truth, sphere_prediction) if a is not None]
-    found = sorted({int(c) for labels in shown for c in np.unique(labels)} - {ignore_index})
-    names = [class_names[c] for c in found]
-    colours = [class_colours[c] for c in found]
-    if any((labels == ignore_index).any() for labels in shown):
-        names.append("no label")
-        colours.append(IGNORED)
-    # Half of the gap is in the legend already: its swatches stand below the pictures' left edge.
-    key = legend(names, colours, width - GAP)
-    margins = ((GAP, 0), (GAP // 2, GAP - GAP // 2), (0, 0))
-    key = np.pad(key, margins, constant_values=PAPER[0])
-    return np.concatenate([*_title(title, width), *rows, key])
+    rows = [captioned_row(cells, widest, height) for cells in ([upper] if shapes else []) + [lower]]
+    labels = (truth, prediction, sphere_truth, sphere_prediction)
+    return _figure(title, rows, labels, class_names, class_colours, ignore_index)
+
+
+def image_panel(
+    *,
+    image: np.ndarray | None,
+    truth: np.ndarray | None,
+    prediction: np.ndarray,
+    class_names: Sequence[str],
+    class_colours: Sequence[Sequence[int]] | np.ndarray,
+    title: str = "",
+    ignore_index: int = 255,
+    height: int = 300,
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """A sample of a flat data set as a figure: image, truth, prediction, errors; no sphere.
+
+    Args:
+        image: RGB, uint8 (height, width, 3); None where it is absent.
+        truth: True class ids, integers (height, width); None where they are absent.
+        prediction: Predicted class ids, integers (height, width); ``ignore_index`` where the lens
+            sees nothing.
+        class_names: Names of the classes.
+        class_colours: RGB in 0..255 of the classes.
+        title: A line above the figure.
+        ignore_index: Class id of pixels without truth or without prediction.
+        height: Height of each picture in pixels.
+
+    Raises:
+        ValueError: If shapes do not agree, a label has no name or colour, or the title is too
+            long for the width.
+    """
+    _check_classes(class_names, class_colours)
+    cells = _image_cells(image, truth, prediction, class_colours, ignore_index)
+    width = round(height * prediction.shape[1] / prediction.shape[0])
+    labels = (truth, prediction)
+    row = captioned_row(cells, width, height)
+    return _figure(title, [row], labels, class_names, class_colours, ignore_index)
 
 
 def windows_figure(
@@ -172,9 +188,9 @@ def windows_figure(
         draw_lines(picture, index, index // grid.nside**2, 7, INK, 1.0)
         picture[index == OUTSIDE] = PAPER
         cells.append((caption, shrink(picture, scale)))
-    row = _row(cells, size, size)
+    row = captioned_row(cells, size, size)
     bottom = blank(GAP, row.shape[1])
-    return np.concatenate([*_title(title, row.shape[1]), row, bottom])
+    return np.concatenate([*title_strips(title, row.shape[1]), row, bottom])
 
 
 def _window_colours(shown: Integer[np.ndarray, "size size"]) -> Picture:
@@ -204,6 +220,58 @@ def _window_colours(shown: Integer[np.ndarray, "size size"]) -> Picture:
     return colours[compact]
 
 
+def _check_classes(class_names: Sequence[str], class_colours: Sequence | np.ndarray) -> None:
+    if len(class_names) != len(class_colours):
+        raise ValueError(
+            f"{len(class_names)} class_names and {len(class_colours)} class_colours: expected "
+            "one of each per class"
+        )
+
+
+def _image_cells(
+    image: np.ndarray | None,
+    truth: np.ndarray | None,
+    prediction: np.ndarray | None,
+    class_colours: Sequence[Sequence[int]] | np.ndarray,
+    ignore_index: int,
+) -> list[tuple[str, Picture | None]]:
+    """The row of pictures in the image, with their captions."""
+
+    def paint(labels: np.ndarray | None) -> np.ndarray | None:
+        return None if labels is None else colourise(labels, class_colours, ignore_index)
+
+    return [
+        ("Fisheye image", image),
+        ("Truth", paint(truth)),
+        ("Prediction", paint(prediction)),
+        _errors(image, truth, prediction, ignore_index),
+    ]
+
+
+def _figure(
+    title: str,
+    rows: Sequence[Picture],
+    labels: Sequence[np.ndarray | None],
+    class_names: Sequence[str],
+    class_colours: Sequence[Sequence[int]] | np.ndarray,
+    ignore_index: int,
+) -> Picture:
+    """Rows of pictures between a title and the legend of the classes that occur in the labels."""
+    width = rows[0].shape[1]
+    shown = [values for values in labels if values is not None]
+    found = sorted({int(c) for values in shown for c in np.unique(values)} - {ignore_index})
+    names = [class_names[c] for c in found]
+    colours = [class_colours[c] for c in found]
+    if any((values == ignore_index).any() for values in shown):
+        names.append("no label")
+        colours.append(IGNORED)
+    # Half of the gap is in the legend already: its swatches stand below the pictures' left edge.
+    key = legend(names, colours, width - GAP)
+    margins = ((GAP, 0), (GAP // 2, GAP - GAP // 2), (0, 0))
+    key = np.pad(key, margins, constant_values=PAPER[0])
+    return np.concatenate([*title_strips(title, width), *rows, key])
+
+
 def _errors(
     image: np.ndarray | None,
     truth: np.ndarray | None,
@@ -223,17 +291,3 @@ def _errors(
         return "Errors: nothing labelled", picture
     share = np.mean(known[counted] != prediction[counted])
     return f"Errors: {share:.1%} of the pixels", picture
-
-
-def _row(cells: Sequence[tuple[str, Picture | None]], width: int, height: int) -> Picture:
-    """Captioned pictures side by side, each in the middle of a place of one size."""
-    row = blank(CAPTION + height, GAP + len(cells) * (width + GAP))
-    for number, (caption, picture) in enumerate(cells):
-        left = GAP + number * (width + GAP)
-        put_text(row, caption, left, CAPTION / 2, width)
-        put(row, picture, left, CAPTION, (width, height))
-    return row
-
-
-def _title(title: str, width: int) -> list[Picture]:
-    return [title_strip(title, width)] if title else []

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import ArrayLike
 
-from healswin.grid import EquiangularGrid
+from healswin.grid import EquiangularGrid, ImageGrid
 from healswin.viz.layout import (
     CAPTION,
     GAP,
@@ -50,7 +50,7 @@ class SheetSample:
         notes: What else there is to say, behind the title.
         source: The image it was made from, RGB, uint8 (height, width, 3); None where it is absent.
         views: For each column of the sheet the RGB of every grid pixel, uint8 (pixels, 3).
-        centre: Direction (x, y, z) in the middle of its balls and spheres.
+        centre: Direction (x, y, z) in the middle of its balls and spheres; flat images have none.
         up: Vector that points up in them; that of the sheet if None.
     """
 
@@ -63,7 +63,7 @@ class SheetSample:
 
 
 def contact_sheet(
-    grid: SphereGrid,
+    grid: SphereGrid | ImageGrid,
     samples: Sequence[SheetSample],
     captions: Sequence[str],
     title: str,
@@ -76,7 +76,7 @@ def contact_sheet(
     is a Mollweide picture with the centre in its middle; both are seen from inside, so that left
     and right agree with the source image. Of an equiangular grid the whole sphere are its points,
     ring below ring. A single view has the place for a row, with the hemisphere behind where there
-    is no source image.
+    is no source image. Flat images are shown as they are.
 
     Args:
         grid: The grid of the views' values.
@@ -84,7 +84,7 @@ def contact_sheet(
         captions: Of the views, the columns of the sheet.
         title: A line above the sheet.
         up: Vector that points up in the pictures.
-        size: Width of a view in pixels.
+        size: Width of a view of the sphere, and height of a flat one, in pixels.
 
     Raises:
         ValueError: If there is no sample or no view, a sample has another number of views than
@@ -99,7 +99,8 @@ def contact_sheet(
                 f"{list(captions)}"
             )
     with_source = any(sample.source is not None for sample in samples)
-    height = size if len(captions) == 1 else size + GAP + _whole_size(grid, size)[1]
+    one_row = len(captions) == 1 or isinstance(grid, ImageGrid)
+    height = size if one_row else size + GAP + _whole_size(grid, size)[1]
     columns = _columns(captions, [sample.source for sample in samples], grid, size, height)
     width = GAP + sum(column + GAP for _, column in columns)
     title = shortened(title, TITLE_TEXT, width - 2 * GAP, bold=True)
@@ -123,14 +124,17 @@ def _whole_size(grid: SphereGrid, width: int) -> tuple[int, int]:
 def _columns(
     captions: Sequence[str],
     sources: Sequence[np.ndarray | None],
-    grid: SphereGrid,
+    grid: SphereGrid | ImageGrid,
     size: int,
     height: int,
 ) -> list[tuple[str, int]]:
     """Caption and width of each column."""
     shapes = [source.shape for source in sources if source is not None]
     widest = max([min(shape[1] / shape[0], _WIDEST) for shape in shapes], default=0)
-    if len(captions) > 1:
+    if isinstance(grid, ImageGrid):
+        width = round(height * min(grid.width / grid.height, _WIDEST))
+        columns = [(caption, width) for caption in captions]
+    elif len(captions) > 1:
         columns = [(caption, size) for caption in captions]
     else:
         behind = [] if shapes else [("The hemisphere behind", size)]
@@ -146,7 +150,7 @@ def _columns(
 def _pictures(
     sample: SheetSample,
     with_source: bool,
-    grid: SphereGrid,
+    grid: SphereGrid | ImageGrid,
     up: ArrayLike,
     size: int,
 ) -> list[Picture | None]:
@@ -163,6 +167,8 @@ def _pictures(
         return mollweide(view, grid, height, sample.centre, up, inside=True, supersample=2)
 
     source = [sample.source] if with_source else []
+    if isinstance(grid, ImageGrid):
+        return [*source, *(_flat(view, grid) for view in sample.views)]
     if len(sample.views) == 1:
         view = sample.views[0]
         behind = [] if with_source else [ball(view, -np.asarray(sample.centre))]
@@ -171,6 +177,12 @@ def _pictures(
     gap = blank(GAP, size)
     views = [(ball(view, sample.centre), gap, sphere(view, size)) for view in sample.views]
     return [*source, *map(np.concatenate, views)]
+
+
+def _flat(view: UInt8[np.ndarray, "pixels 3"], grid: ImageGrid) -> Picture:
+    if view.shape != (grid.num_pixels, 3):
+        raise ValueError(f"a view has shape {view.shape}, ({grid.num_pixels}, 3) is that of {grid}")
+    return view.reshape(*grid.shape, 3)
 
 
 def _captions(columns: Sequence[tuple[str, int]], width: int) -> Picture:

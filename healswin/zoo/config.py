@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from healswin.cameras.base import POLES
+from healswin.data.transforms import DEPTH_TRANSFORMS
 from healswin.grid import Grid, grid_from_dict
 
 FORMAT_VERSION = 1
 TASKS = ("segmentation", "classification", "depth")
-DEPTH_TRANSFORMS = ("none", "log", "inverse")
 CARD_FIELDS = ("data", "licence", "command", "hardware", "limits")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -56,7 +56,7 @@ class ModelConfig:
         image_std: Standard deviation of each channel, likewise.
         depth: For depth only: ``transform`` "none", "log" or "inverse" of metres, ``mean`` and
             ``std`` of what it gives, ``log_variance``: whether a second channel is the logarithm
-            of the variance.
+            of the variance; ``min`` and ``max`` of the metres where they are known.
         data: ``name`` and ``fingerprint`` of the data set the weights were trained on.
         metrics: Name and value of what was measured, of the weights as they are stored.
         card: Text of the model card under the names of `healswin.zoo.ModelCard`.
@@ -157,8 +157,14 @@ class ModelConfig:
         if self.depth is None:
             return
         expected = {"transform", "mean", "std", "log_variance"}
-        if set(self.depth) != expected:
+        # Published checkpoints do not state the limits.
+        if set(self.depth) - {"min", "max"} != expected:
             raise ValueError(f"depth has {sorted(self.depth)}, must have {sorted(expected)}")
+        limits = [self.depth[name] for name in ("min", "max") if name in self.depth]
+        if limits and not (all(map(_is_number, limits)) and 0 < limits[0] <= limits[-1]):
+            raise ValueError(f"depth has min, max = {limits}: metres above 0, in this order")
+        if len(limits) == 1:
+            raise ValueError(f"depth has {sorted(self.depth)}, must have both min and max or none")
         _check_choice("depth.transform", self.depth["transform"], DEPTH_TRANSFORMS)
         mean, std = self.depth["mean"], self.depth["std"]
         if not (_is_number(mean) and _is_number(std) and std > 0):

@@ -26,10 +26,11 @@ from healswin.zoo.hub import PREFIX, hub_folder
 from healswin.zoo.legacy import is_published, load_published
 from healswin.zoo.model import ZooModel
 
-# Class of the task, as a checkpoint names it -> task, and where it states its classes.
+# Class of the task, as a checkpoint names it -> task, and where it states its classes, if any.
 _TASKS = {
     "SegmentationTask": ("segmentation", "class_names"),
     "ClassificationTask": ("classification", "label_names"),
+    "DepthTask": ("depth", None),
 }
 
 
@@ -293,7 +294,9 @@ def _of_checkpoint(
     task_class = class_path.rpartition(".")[2]
     if task_class not in _TASKS:
         raise ValueError(f"{path} is of the task {class_path!r}, known are {sorted(_TASKS)}")
-    task, names = _TASKS[task_class]
+    task, named = _TASKS[task_class]
+    names = () if named is None else tuple(arguments[named])
+    depth = _depth(checkpoint["healswin"]) if task == "depth" else None
     # Of the data it was trained on; older checkpoints say less.
     data = checkpoint.get("PreparedDataModule", {})
     up = data.get("up")
@@ -307,14 +310,15 @@ def _of_checkpoint(
             arguments=network.get("init_args", {}),
             grid=arguments["grid"],
             in_chans=arguments["in_chans"],
-            num_classes=len(arguments[names]),
+            num_classes=len(names) if depth is None else 1 + depth["log_variance"],
             pole=checkpoint["healswin"]["pole"],
             up=None if up is None else tuple(up),
-            class_names=tuple(arguments[names]),
+            class_names=names,
             class_colours=tuple(tuple(colour) for colour in colours),
             image_dtype=data.get("image_dtype", "uint8"),
             image_mean=tuple(data.get("image_mean", ())),
             image_std=tuple(data.get("image_std", ())),
+            depth=depth,
             data=data.get("data", {}),
             metrics=_score(path, checkpoint),
         )
@@ -327,6 +331,11 @@ def _of_checkpoint(
         if name.startswith(prefix)
     }
     return config, weights
+
+
+def _depth(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """How the answers of a depth task's network become metres, as `ModelConfig` states it."""
+    return {**identity["depth_scale"], "log_variance": identity["log_variance"]}
 
 
 def _name_of_run(path: Path, model: str) -> str:

@@ -12,6 +12,7 @@ from huggingface_hub import ModelHubMixin
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from healswin.data.depth import DepthScale
 from healswin.grid import Grid
 from healswin.zoo.card import ModelCard, model_card
 from healswin.zoo.config import ModelConfig
@@ -108,7 +109,7 @@ class ZooModel(nn.Module, ModelHubMixin):
         Returns:
             On the network's device: (batch, pixels) int64 classes of a segmentation, (batch,)
             int64 labels of a classification, (batch, pixels) float32 metres of a depth model,
-            +inf where an inverse depth is not above 0.
+            +inf where an inverse depth is not above 0 and the configuration states no limits.
 
         Raises:
             ValueError: As `normalise` does.
@@ -252,11 +253,8 @@ def to_metres(
 
     Args:
         values: Output of the network, (t(metres) - mean) / std.
-        depth: The configuration's ``depth``: transform t ("none", "log" or "inverse"), mean, std.
+        depth: The configuration's ``depth``: the arguments of `healswin.data.DepthScale`, and
+            ``log_variance``.
     """
-    values = values * depth["std"] + depth["mean"]
-    if depth["transform"] == "log":
-        return values.exp()
-    if depth["transform"] == "inverse":
-        return torch.where(values > 0, 1 / values, torch.inf)
-    return values
+    scale = {name: value for name, value in depth.items() if name != "log_variance"}
+    return DepthScale(**scale).decode(values)

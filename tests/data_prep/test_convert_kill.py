@@ -18,6 +18,7 @@ from healswin.data import PreparedSet
 
 REPOSITORY = Path(__file__).parents[2]
 ARGUMENTS = ["--nside", "32", "--tasks", "semantic,depth"]
+FLAT = ["--grid", "image", "--size", "80x96", "--tasks", "semantic,depth"]
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +33,15 @@ def undisturbed(source, tmp_path_factory):
     return tree_bytes(out)
 
 
-def run_here(source, out):
-    conversion = Conversion(source, nside=32, tasks=("semantic", "depth"))
+def run_here(source, out, **grid):
+    conversion = Conversion(source, **(grid or {"nside": 32}), tasks=("semantic", "depth"))
     return convert(conversion, out, progress=False)
 
 
-def start(source, out, workers):
+def start(source, out, workers, arguments=ARGUMENTS):
     command = [sys.executable, "-m", "data_prep.cli", "convert", str(source), str(out)]
     return subprocess.Popen(
-        [*command, *ARGUMENTS, "--workers", str(workers)],
+        [*command, *arguments, "--workers", str(workers)],
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -97,6 +98,18 @@ def test_a_killed_conversion_is_no_set_and_continues(source, undisturbed, tmp_pa
     before = finished_samples(out)
     assert f"{60 - before} of them converted now" in run_here(source, out)
     assert tree_bytes(out) == undisturbed
+
+
+def test_a_killed_conversion_to_flat_images_continues(tmp_path):
+    source = write_synwoodscape(tmp_path / "source", scenes=5)
+    places = [tmp_path / str(attempt) for attempt in range(5)]
+    started = ((out, start(source, out, 1, FLAT)) for out in places)
+    out = next(out for out, process in started if kill_after(process, out, samples=2))
+    before = finished_samples(out)
+    grid = {"grid": "image", "size": (80, 96)}
+    assert f"{20 - before} of them converted now" in run_here(source, out, **grid)
+    run_here(source, tmp_path / "undisturbed", **grid)
+    assert tree_bytes(out) == tree_bytes(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

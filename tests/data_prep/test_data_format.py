@@ -11,6 +11,7 @@ from plain_set import LABELS, write_plain_set
 from sky_set import write_sky_set
 
 from healswin.data import PreparedSet
+from healswin.data.sources import source_labels
 from healswin.grid import EquiangularGrid, HealpixGrid
 
 PAGE = Path(__file__).parents[2] / "docs" / "data_format.md"
@@ -37,6 +38,20 @@ def test_fisheye_images_are_read_with_zarr_and_xarray_alone(prepared, tmp_path, 
     np.testing.assert_allclose(defined["columns"][defined["valid"]], columns, atol=1e-9)
     np.testing.assert_allclose(defined["lines"][defined["valid"]], lines, atol=1e-9)
     assert defined["training"].sizes["sample"] == len(made.split["train"])
+
+
+def test_flat_images_are_read_with_their_places_in_the_source(prepared, tmp_path, monkeypatch):
+    made = PreparedSet.open(prepared((20, 32)))
+    (tmp_path / "set").symlink_to(made.root)
+    defined = run_the_page(tmp_path, monkeypatch)
+    np.testing.assert_array_equal(defined["image"], made.image(0))
+    np.testing.assert_array_equal(defined["flat"].reshape(640, 3), made.image(0))
+    # Where the page says that a pixel lies, the source has the pixel's class.
+    truth = source_labels(made, 0)
+    columns = np.floor(defined["across"] + 0.5).astype(int)
+    lines = np.floor(defined["down"] + 0.5).astype(int)
+    labels = np.where(defined["valid"], truth[np.ix_(lines, columns)].ravel(), 255)
+    np.testing.assert_array_equal(made.semantic(0), labels)
 
 
 def test_maps_of_the_sky_are_read_too(tmp_path, monkeypatch):
@@ -74,10 +89,12 @@ def test_xarray_sees_the_values_as_they_are(prepared):
         np.testing.assert_array_equal(data[name][1], read(1))
 
 
-@pytest.mark.parametrize("kind", ["street", "sky", "plain"])
+@pytest.mark.parametrize("kind", ["street", "flat", "sky", "plain"])
 def test_the_page_names_every_attribute_and_array(prepared, tmp_path, kind):
     if kind == "street":
         root = prepared(16)
+    elif kind == "flat":
+        root = prepared((20, 32))
     elif kind == "sky":
         root = write_sky_set(tmp_path / "set")
     else:

@@ -169,13 +169,17 @@ def test_points_are_shown_ring_below_ring(tmp_path):
 
 
 def test_a_flat_set_has_no_sphere(tmp_path):
-    root = write_plain_set(tmp_path / "set", EquiangularGrid(4))
-    change_attributes(root, grid="image", height=8, width=8)
-    with pytest.raises(ValueError, match="holds flat images"):
-        preview(root, tmp_path / "sheet.png")
+    root = write_plain_set(tmp_path / "set", EquiangularGrid(14))
+    change_attributes(root, grid="image", height=28, width=28)
+    sheet = cv2.imread(str(preview(root, tmp_path / "sheet.png", names=("stroke_2",))))
+    rows = PreparedSet.open(root).image(2).reshape(28, 28)
+    # Every pixel is a square of 10; no ball, no map of the sphere.
+    tops = range(sheet.shape[0] - 279)
+    shown = sheet[:, 14:294, 0]
+    assert any(np.array_equal(shown[t + 5 : t + 280 : 10, 5::10], rows) for t in tops)
     with pytest.raises(ValueError, match="holds flat images"):
         view_of(PreparedSet.open(root), 0)
-    assert "flat image, 8 rows of 8 pixels" in describe(root)
+    assert "flat image, 28 rows of 28 pixels" in describe(root)
     assert "verified" in verify(root, progress=False)
 
 

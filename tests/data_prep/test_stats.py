@@ -45,6 +45,9 @@ def test_totals_are_those_of_all_samples_at_once(count, seed):
     total = total_depth([depth_sums(d, v) for d, v in zip(depth, valid, strict=True)])
     np.testing.assert_allclose([total["mean"], total["std"]], [finite.mean(), finite.std()])
     assert (total["count"], total["min"], total["max"]) == (finite.size, finite.min(), finite.max())
+    for name, values in (("log", np.log(finite)), ("inverse", 1 / finite)):
+        found = [total[name]["mean"], total[name]["std"]]
+        np.testing.assert_allclose(found, [values.mean(), values.std()], rtol=1e-9)
 
 
 @given(seed=st.integers(0, 9), offset=st.sampled_from([0.0, 300.0]))
@@ -89,7 +92,16 @@ def test_a_sample_that_sees_sky_only_adds_nothing():
     sky = depth_sums(np.full(4, np.inf, dtype=np.float32), valid)
     road = depth_sums(np.full(4, 2.5, dtype=np.float32), valid)
     assert total_depth([sky, road]) == total_depth([road])
-    assert total_depth([sky]) == {"count": 0, "mean": None, "std": None, "min": None, "max": None}
+    nothing = {"mean": None, "std": None}
+    expected = {"count": 0, **nothing, "min": None, "max": None, "log": nothing, "inverse": nothing}
+    assert total_depth([sky]) == expected
+
+
+def test_a_depth_of_nothing_is_no_depth():
+    valid = np.ones(3, dtype=bool)
+    nothing = depth_sums(np.array([0.0, 4.0, 0.0], dtype=np.float32), valid)
+    assert total_depth([nothing]) == total_depth([depth_sums(np.full(1, 4.0, "f4"), valid[:1])])
+    assert total_depth([nothing])["inverse"] == {"mean": 0.25, "std": 0.0}
 
 
 def test_no_labels_and_no_pixels():

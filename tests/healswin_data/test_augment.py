@@ -148,6 +148,34 @@ def test_a_flip_swaps_left_and_right(grid, up, mirror):
         np.testing.assert_array_equal(again[key], values)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (3, 5), (2, 1)])
+def test_a_flip_of_a_flat_image_swaps_its_columns(shape):
+    grid = ImageGrid(*shape)
+    sample, flip = numbered(grid), Flip(1.0)
+    assert flip.check(grid, CAMERA_UP, 3, "uint8") is None
+    before = {key: values.copy() for key, values in sample.items()}
+    flipped = flip(sample, grid, CAMERA_UP, np.random.default_rng(0))
+    source = [row * shape[1] + shape[1] - 1 - c for row in range(shape[0]) for c in range(shape[1])]
+    again = flip(flipped, grid, CAMERA_UP, np.random.default_rng(0))
+    for key, values in sample.items():
+        np.testing.assert_array_equal(flipped[key], values[source])
+        np.testing.assert_array_equal(again[key], values)
+        np.testing.assert_array_equal(values, before[key])
+    assert Flip(0.0)(sample, grid, CAMERA_UP, np.random.default_rng(0)) is sample
+
+
+def test_colours_of_a_flat_image_are_those_of_any_other():
+    """The jitter sees valid pixels and not where they lie."""
+    sample, jitter = make_sample(FISHEYE), ColourJitter(0.5, 0.5, 0.5, 0.1)
+    flat = ImageGrid(16, FISHEYE.num_pixels // 16)
+    assert jitter.check(flat, CAMERA_UP, 3, "uint8") is None
+    one, other = (
+        jitter(sample, grid, CAMERA_UP, np.random.default_rng(5)) for grid in (FISHEYE, flat)
+    )
+    np.testing.assert_array_equal(one["image"], other["image"])
+    assert (one["image"] != sample["image"]).any()
+
+
 def test_a_flip_happens_as_often_as_it_is_probable():
     sample, generator = numbered(HealpixGrid(1)), np.random.default_rng(0)
     grid = HealpixGrid(1)
@@ -349,7 +377,8 @@ def test_equiangular_maps_are_rotated_too(sampling):
 @pytest.mark.parametrize("augmentation", [PixelSymmetries(), Flip(), RandomRotation()], ids=str)
 @pytest.mark.parametrize("grid", [EquiangularGrid(4), ImageGrid(4, 4)], ids=str)
 def test_grids_of_another_kind(augmentation, grid):
-    if isinstance(augmentation, RandomRotation) and isinstance(grid, EquiangularGrid):
+    turns = isinstance(augmentation, RandomRotation) and isinstance(grid, EquiangularGrid)
+    if turns or (isinstance(augmentation, Flip) and isinstance(grid, ImageGrid)):
         assert augmentation.check(grid, ZENITH, 3, "uint8") is None
         return
     with pytest.raises(ValueError, match=r"HEALPix is needed|no grid of the sphere"):

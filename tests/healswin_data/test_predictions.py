@@ -59,3 +59,36 @@ def test_labels_and_their_scores_come_back(prepared, tmp_path):
         opened.scores(3)
     with pytest.raises(ValueError, match="holds no classes of pixels"):
         opened.semantic(0)
+
+
+def test_depth_and_its_deviation_come_back(prepared, tmp_path):
+    street = PreparedSet.open(prepared(4))
+    maps = {"depth": "float32", "deviation": "float32"}
+    file = PredictionFile(tmp_path / "predictions", street, [2, 0], maps, {})
+    file.create()
+    metres = np.random.default_rng(0).uniform(1, 50, (2, street.grid.num_pixels))
+    for row, index in enumerate((2, 0)):
+        file.write("depth", index, metres[row].astype(np.float32))
+        file.write("deviation", index, np.full(street.grid.num_pixels, row, np.float32))
+    file.finish()
+    opened = PredictionSet.open(file.root)
+    for row in (0, 1):
+        np.testing.assert_array_equal(opened.depth(row), metres[row].astype(np.float32))
+        np.testing.assert_array_equal(opened.deviation(row), row)
+    with pytest.raises(IndexError, match="row 2"):
+        opened.depth(2)
+    (file.root / "depth" / "c" / "1" / "0").unlink()
+    with pytest.raises(ValueError, match="has lost row 1"):
+        opened.depth(1)
+
+
+def test_classes_are_no_depth(predictions):
+    street, file = predictions
+    for index in (0, 2):
+        file.write("semantic", index, np.zeros(street.grid.num_pixels, dtype=np.uint8))
+    file.finish()
+    opened = PredictionSet.open(file.root)
+    with pytest.raises(ValueError, match="holds no depth"):
+        opened.depth(0)
+    with pytest.raises(ValueError, match="holds no deviation of depth"):
+        opened.deviation(0)

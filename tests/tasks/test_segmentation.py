@@ -84,7 +84,7 @@ def test_schedules_are_optional():
     schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=1)
     chosen = make(optimizer=partial(torch.optim.SGD, lr=0.5), lr_scheduler=schedule)
     optimizers = chosen.configure_optimizers()
-    assert optimizers["lr_scheduler"].optimizer is optimizers["optimizer"]
+    assert optimizers["lr_scheduler"]["scheduler"].optimizer is optimizers["optimizer"]
     assert optimizers["optimizer"].param_groups[0]["lr"] == 0.5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from healswin.grid import EquiangularGrid, HealpixGrid
-from healswin.viz import comparison_panel, windows_figure
+from healswin.viz import comparison_panel, image_panel, windows_figure
 from healswin.viz.colour import EMPTY
 from healswin.viz.panel import _WINDOW_COLOURS, _window_colours
 
@@ -44,6 +44,38 @@ def test_panel_has_eight_pictures_and_the_legend():
         assert (panel[-30:] == colour).all(axis=-1).any()
     # The ball is round: white paper in the corners of its place, colours in its middle.
     assert (panel == 255).all(axis=-1).mean() > 0.1
+
+
+def flat_arguments(**changes):
+    of_image = ("image", "truth", "prediction", "class_names", "class_colours", "title", "height")
+    return {name: arguments()[name] for name in of_image} | changes
+
+
+def test_a_flat_panel_is_the_upper_row():
+    """Without the sphere what is left of the comparison is the same, pixel by pixel."""
+    flat, both = image_panel(**flat_arguments()), comparison_panel(**arguments())
+    row = flat.shape[0] - both.shape[0]
+    assert row < -160
+    assert flat.shape[1] == both.shape[1]
+    title_and_pictures = 44 + 30 + 160
+    np.testing.assert_array_equal(flat[:title_and_pictures], both[:title_and_pictures])
+    legend = flat[title_and_pictures:]
+    np.testing.assert_array_equal(legend, both[-len(legend) :])
+
+
+@pytest.mark.parametrize(("absent", "places"), [("image", 1), ("truth", 2)])
+def test_absent_places_of_a_flat_panel_are_grey(absent, places):
+    panel = image_panel(**flat_arguments(**{absent: None}))
+    grey = (panel == EMPTY).all(axis=-1).sum()
+    one = 160 * round(160 * 80 / 60)
+    assert (places - 0.2) * one < grey <= places * one
+
+
+def test_a_flat_panel_says_what_does_not_fit():
+    with pytest.raises(ValueError, match="truth has shape"):
+        image_panel(**flat_arguments(truth=np.zeros((3, 4), np.uint8)))
+    with pytest.raises(ValueError, match="3 class_names and 2 class_colours"):
+        image_panel(**flat_arguments(class_colours=COLOURS[:2]))
 
 
 def test_title_adds_a_line():

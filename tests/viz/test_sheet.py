@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from healswin.grid import HealpixGrid
+from healswin.grid import HealpixGrid, ImageGrid
 from healswin.viz import SheetSample, contact_sheet
 from healswin.viz.colour import EMPTY
 
@@ -37,6 +37,39 @@ def test_every_source_and_view_is_there():
     assert share(without, BLUE) == 0
     assert without.shape[0] == sheet.shape[0]
     assert without.shape[1] < sheet.shape[1]
+
+
+def flat_sample(colours, grid, source=None):
+    views = [np.full((grid.num_pixels, 3), colour, np.uint8) for colour in colours]
+    return SheetSample("a", "notes", source, views)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "shown"), [(30, 36, 120), (30, 30, 100), (20, 60, 133)]
+)
+def test_flat_images_are_shown_as_they_are(height, width, shown):
+    grid = ImageGrid(height, width)
+    one = contact_sheet(grid, [flat_sample((RED,), grid)], ["one"], "title", size=SIZE)
+    samples = [flat_sample((RED, GREEN), grid, np.full((60, 80, 3), BLUE, np.uint8))] * 2
+    sheet = contact_sheet(grid, samples, ["one", "two"], "title", size=SIZE)
+    area = shown * shown * height / width  # images wider than 4:3 are smaller, not wider
+    for colour in (RED, GREEN):
+        found = share(sheet, colour) * sheet.shape[0] * sheet.shape[1]
+        assert found == pytest.approx(2 * area, rel=0.05)
+    assert share(sheet, BLUE) > 0
+    marked = flat_sample((RED,), grid)
+    marked.views[0][0] = GREEN  # the first pixel is the upper left one
+    corner = np.argwhere(
+        (contact_sheet(grid, [marked], ["one"], "title", size=SIZE) == GREEN).all(axis=-1)
+    )
+    reds = np.argwhere((one == RED).all(axis=-1))
+    np.testing.assert_array_equal(corner.min(axis=0), reds.min(axis=0))
+
+
+def test_values_of_another_grid_are_refused():
+    grid = ImageGrid(4, 6)
+    with pytest.raises(ValueError, match=r"\(30, 3\), \(24, 3\) is that of ImageGrid"):
+        contact_sheet(grid, [flat_sample((RED,), ImageGrid(5, 6))], ["one"], "title")
 
 
 def test_balls_are_as_large_as_asked_for():

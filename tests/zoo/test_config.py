@@ -19,6 +19,7 @@ OF_DEPTH = {"task": "depth", "class_names": (), "class_colours": (), "num_classe
         {"task": "classification", "class_colours": (), "card": {"limits": "Only at night."}},
         {**OF_DEPTH, "depth": DEPTH},
         {**OF_DEPTH, "num_classes": 2, "depth": {**DEPTH, "log_variance": True}},
+        {**OF_DEPTH, "depth": {**DEPTH, "min": 0.5, "max": 90.0}},
         {"image_mean": (), "image_std": (), "image_dtype": "float32"},
     ],
 )
@@ -71,6 +72,10 @@ def test_python_values_become_those_of_a_file(make_config):
         ({**OF_DEPTH, "depth": {**DEPTH, "log_variance": 1}}, "log_variance=1"),
         ({**OF_DEPTH, "depth": {**DEPTH, "log_variance": True}}, "num_classes=1 must be 2"),
         ({**OF_DEPTH, "depth": {"transform": "log"}}, r"depth has \['transform'\]"),
+        ({**OF_DEPTH, "depth": {**DEPTH, "max": 90.0}}, "must have both min and max or none"),
+        ({**OF_DEPTH, "depth": {**DEPTH, "min": 9.0, "max": 2.0}}, r"min, max = \[9.0, 2.0\]"),
+        ({**OF_DEPTH, "depth": {**DEPTH, "min": 0, "max": 2.0}}, r"min, max = \[0, 2.0\]"),
+        ({**OF_DEPTH, "depth": {**DEPTH, "min": "a", "max": 2.0}}, r"min, max = \['a', 2.0\]"),
         ({"format_version": 2}, "format_version=2"),
     ],
 )

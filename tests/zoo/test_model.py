@@ -93,6 +93,12 @@ def test_an_inverse_depth_of_nothing_is_infinitely_far():
     assert to_metres(torch.tensor([[-1.0, 0.0, 0.5]]), depth).tolist() == [[math.inf, math.inf, 2]]
 
 
+def test_metres_stay_within_the_limits_that_are_known():
+    depth = {"transform": "inverse", "mean": 0.0, "std": 1.0, "log_variance": False}
+    limited = to_metres(torch.tensor([[-1.0, 0.5, 9.0]]), {**depth, "min": 0.5, "max": 80.0})
+    assert limited.tolist() == [[80.0, 2.0, 0.5]]
+
+
 def test_maps_that_do_not_fit_are_refused(make_model):
     model = make_model()
     with pytest.raises(ValueError, match=r"shape \(2, 3, 100\), \(batch, 3, 512\) is needed"):

@@ -1,0 +1,79 @@
+"""Callback that ends a training whose loss is not a number any more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+FILE = "nonfinite_batch.json"
+
+
+class FiniteLoss(Callback):
+    """Stops the training at the first loss that is NaN or infinite, before a step is made with it.
+
+    ``nonfinite_batch.json`` in the run's folder then names epoch, step and samples. Checkpoints
+    that are there stay as they are.
+
+    Raises:
+        ValueError: At that loss, with where it happened and where to go on from.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove what an earlier training left."""
+        if trainer.is_global_zero:
+            (Path(trainer.default_root_dir) / FILE).unlink(missing_ok=True)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Note which samples the loss will belong to."""
+        self._samples = batch["sample"]
+        self._batch = batch_idx
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Look at the loss; all processes stop if it is not finite in one of them."""
+        finite = bool(torch.isfinite(loss))
+        if trainer.strategy.reduce_boolean_decision(finite, all=True):
+            return
+        names = trainer.datamodule.prepared.sample_names
+        batch = {
+            "loss": str(loss.item()),
+            "samples": [names[index] for index in self._samples.tolist()],
+        }
+        batches = [batch]
+        if trainer.world_size > 1:
+            batches = [None] * trainer.world_size
+            torch.distributed.all_gather_object(batches, batch)
+        raise ValueError(self._report(trainer, batches))
+
+    def _report(self, trainer: Trainer, batches: list[dict[str, Any]]) -> str:
+        """Write the file; what is to be said in a line."""
+        bad = [batch for batch in batches if batch["loss"] in ("nan", "inf", "-inf")]
+        folder = Path(trainer.default_root_dir)
+        report = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "batch": self._batch,
+            "batches": bad,
+        }
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / FILE).write_text(json.dumps(report, indent=2) + "\n")
+        kept = [
+            Path(checkpoint.dirpath) / "last.ckpt"
+            for checkpoint in trainer.checkpoint_callbacks
+            if getattr(checkpoint, "dirpath", None)
+        ]
+        weights = next((f"the last good weights are {path}" for path in kept if path.is_file()), "")
+        return (
+            f"the loss is {bad[0]['loss']} in epoch {trainer.current_epoch}, batch {self._batch} "
+            f"(step {trainer.global_step}): training stopped; its samples are named in "
+            f"{folder / FILE}; {weights or 'no epoch was finished, so no weights are kept'}"
+        )
