@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -376,7 +377,7 @@ def main(args: Sequence[str]) -> int:
                 seed_everything_default=42,
                 auto_configure_optimizers=False,
             )
-    except (ValueError, PermissionError, ModuleNotFoundError) as error:
+    except (ValueError, PermissionError, ModuleNotFoundError, MisconfigurationException) as error:
         if os.environ.get("HEALSWIN_TRACEBACK"):
             raise
         print(f"healswin: error: {_reason(error)}", file=sys.stderr)

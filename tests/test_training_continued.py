@@ -29,7 +29,7 @@ from small_training import (
 
 from healswin.__main__ import main
 from healswin.cli import HealSwinCLI
-from healswin.data import PreparedSet
+from healswin.data import PreparedDataModule, PreparedSet
 from healswin.grid import HealpixGrid
 from healswin.models import HealSwin
 from healswin.tasks import AveragedWeights, SegmentationTask
@@ -92,6 +92,21 @@ def test_loading_processes_do_not_disturb_a_resumed_training(prepared, tmp_path)
     assert_same_training(tmp_path / "straight", tmp_path / "alone", 4)
 
 
+def test_loading_waits_for_the_epoch(prepared):
+    """A resumed training takes the iterator first and says then which epoch it is."""
+    orders = []
+    for told_first in (True, False):
+        loader = PreparedDataModule(str(prepared(16)), workers=1).train_dataloader()
+        if told_first:
+            loader.sampler.set_epoch(1)
+        batches = iter(loader)
+        loader.sampler.set_epoch(1)
+        orders.append([batch["sample"].tolist() for batch in batches])
+    assert orders[0] == orders[1]
+    first = PreparedDataModule(str(prepared(16))).train_dataloader()
+    assert orders[0] != [batch["sample"].tolist() for batch in first]
+
+
 @pytest.mark.slow
 def test_other_ends_of_epochs_are_resumed_alike(prepared, tmp_path):
     """The best weights are kept before the epoch ends, right after its validation."""
@@ -100,6 +115,7 @@ def test_other_ends_of_epochs_are_resumed_alike(prepared, tmp_path):
         "epochs": 3,
         "model": {"lr_scheduler": WARM_UP},
         "trainer": {"callbacks": [AVERAGED]},
+        "data": {"workers": 1},
     }
     latest = ["--checkpoint_every", "1", "--checkpoint.monitor", "null"]
     assert fit(root, tmp_path / "straight", *latest, **changes) == 0
@@ -317,3 +333,18 @@ def test_weights_of_another_head_are_refused():
         ValueError, match=r"do not fit the network: 1 of \d+ differ, e\.g\. network"
     ):
         three.on_load_checkpoint(saved)
+
+
+def test_weights_that_are_not_finite_are_never_saved(prepared, tmp_path, capsys):
+    """The step after a finite loss may still be too long: the good epoch stays the last one."""
+    run = tmp_path / "run"
+    assert fit(prepared(16), run) == 0
+    good = checkpoint(run)["state_dict"]
+    wild = {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 1e38}}}
+    other = tmp_path / "wild"
+    assert fit(prepared(16), other, model=wild) == 2
+    assert "NaN or infinite" in capsys.readouterr().err or (other / "nonfinite_batch.json").exists()
+    for path in (other / "checkpoints").glob("*.ckpt"):
+        kept = torch.load(path, weights_only=True)["state_dict"]
+        assert all(values.isfinite().all() for values in kept.values())
+    assert all(values.isfinite().all() for values in good.values())

@@ -19,7 +19,13 @@ from healswin.uncertainty.members import dropping
 from healswin.zoo import ModelConfig, ZooModel
 
 SPHERE = HealpixGrid(8)
-SMALL = {"embed_dim": 8, "depths": (2, 2), "num_heads": (1, 2), "window_size": 16}
+SMALL = {
+    "embed_dim": 8,
+    "depths": (2, 2),
+    "num_heads": (1, 2),
+    "window_size": 16,
+    "drop_path": 0.0,
+}
 
 
 class Says(nn.Module):
@@ -73,7 +79,7 @@ def model_of(data, network, task="segmentation", name="stand_in", **changes):
 
 def small(seed=0, **arguments):
     torch.manual_seed(seed)
-    network = create_model("healswin", SPHERE, 1, len(CLASSES), **SMALL, **arguments)
+    network = create_model("healswin", SPHERE, 1, len(CLASSES), **{**SMALL, **arguments})
     with torch.no_grad():
         for parameter in network.parameters():  # away from the zeros at which it begins
             parameter += 0.2 * torch.randn_like(parameter)
@@ -196,9 +202,10 @@ def test_depth_knows_how_far_off_it_is(prepared):
     narrow, _ = measured(right - 4, right - 4)
     errors = [answer["calibration"]["together"]["error"] for answer in (good, narrow)]
     assert errors[0] < errors[1] / 2
-    assert good["uncertainty"]["deviation"] == pytest.approx(math.exp(right / 2), rel=1e-5)
     assert good["uncertainty"]["disagreement"] == pytest.approx(0, abs=1e-6)
     middle = math.exp(scale["mean"])
+    expected = middle * math.exp(right / 2)
+    assert good["uncertainty"]["deviation"] == pytest.approx(expected, rel=1e-5)
     assert good["together"]["mae"] == pytest.approx(np.abs(finite - middle).mean(), rel=1e-4)
     (one,) = maps.values()
     np.testing.assert_allclose(one.parts["deviation"], middle * math.exp(right / 2), rtol=1e-4)
@@ -224,10 +231,31 @@ def test_the_command_writes_what_it_measured(strokes, tmp_path, capsys):
     assert (out / "uncertainty.md").read_text() in printed
     assert len(list((out / "maps").glob("*.png"))) == 1
     assert (out / "uncertainty.png").stat().st_size > 5000
+    assert healswin(["uncertainty", *names, *common, "--pictures", "-1", "--limit", "2"]) == 0
+    capsys.readouterr()
+    assert len(list((out / "maps").glob("*.png"))) == 2
     assert healswin(["uncertainty", names[0], *common]) == 2
     assert "draw dropout at least twice" in capsys.readouterr().err
     assert healswin(["uncertainty", names[0], *common, "--draws", "2"]) == 2
     assert "has no dropout" in capsys.readouterr().err
+
+
+def test_every_member_sees_images_normalised_as_in_its_training(strokes):
+    """Their order does not matter, and one alone says what it says in any company."""
+    one = model_of(strokes, small(0), name="one", image_mean=(0.1,), image_std=(0.5,))
+    other = model_of(strokes, small(1), name="other", image_mean=(0.4,), image_std=(2.0,))
+    results = [
+        measure_uncertainty(Members(pair), strokes, split="train")[0]
+        for pair in ((one, other), (other, one), (one, one), (other, other))
+    ]
+    for name, value in results[0]["single"].items():
+        assert results[1]["single"][name] == pytest.approx(value)
+        alone = (results[2]["single"][name] + results[3]["single"][name]) / 2
+        assert alone == pytest.approx(value)
+    assert results[0]["together"] == pytest.approx(results[1]["together"])
+    silent = model_of(strokes, small(1), name="silent", image_mean=(), image_std=())
+    with pytest.raises(ValueError, match="only one of them states how its images are normalised"):
+        Members([one, silent])
 
 
 def test_what_is_no_ensemble_is_refused(strokes):

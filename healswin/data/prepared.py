@@ -177,6 +177,17 @@ class TrainingSampler(DistributedSampler):
         return ((position, epoch) for position in super().__iter__())
 
 
+class TrainingLoader(DataLoader):
+    """Begins to load when the first batch is asked for.
+
+    A resumed training takes the iterator before it tells the sampler which epoch it is: loading
+    processes, which would begin at once, would load the samples of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from super().__iter__()
+
+
 class PreparedDataModule(LightningDataModule):
     """Batches of a prepared set, for training, validation, test and prediction.
 
@@ -461,7 +472,8 @@ class PreparedDataModule(LightningDataModule):
         return self._loader(dataset, sampler)
 
     def _loader(self, dataset: PreparedDataset, sampler: DistributedSampler | None) -> DataLoader:
-        return DataLoader(
+        loader = TrainingLoader if isinstance(sampler, TrainingSampler) else DataLoader
+        return loader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,

@@ -190,16 +190,17 @@ class Sparsification(Metric):
     """What is left of the error when the most unsure predictions are left out.
 
     An uncertainty that knows where the errors are brings the error down quickly (Ilg et al. 2018,
-    arXiv 1802.07095, section 5). The predictions are sorted into bins of the logarithm of their
-    uncertainty, over six decades, so that the state is small and is summed over processes; within
-    a bin they count as equally unsure.
+    arXiv 1802.07095, section 5). The predictions are sorted into bins, so that the state is small
+    and is summed over processes; within a bin they count as equally unsure. The bins are fine at
+    both ends: half of them divide the logarithm of what is below half of the highest uncertainty,
+    the others the logarithm of what is missing to the highest, over six decades each.
 
     Args:
         highest: The largest uncertainty; larger ones are counted with it.
-        bins: Of the uncertainty.
+        bins: Of the uncertainty, an even number.
 
     Raises:
-        ValueError: If highest is not above 0, or there are less than 2 bins.
+        ValueError: If highest is not above 0, or bins is odd or below 2.
     """
 
     full_state_update = False
@@ -210,8 +211,8 @@ class Sparsification(Metric):
         super().__init__()
         if not (highest > 0 and math.isfinite(highest)):
             raise ValueError(f"highest={highest} must be a finite number above 0")
-        if bins < 2:
-            raise ValueError(f"bins={bins} must be at least 2")
+        if bins < 2 or bins % 2:
+            raise ValueError(f"bins={bins} must be an even number of at least 2")
         self.highest = highest
         self.bins = bins
         for name in ("counts", "errors"):
@@ -230,8 +231,12 @@ class Sparsification(Metric):
             error: Of each prediction: 0 or 1 for classes, a distance for depths.
             weight: What each counts, such as its area; 1 by default.
         """
-        decades = (uncertainty.double() / self.highest).clamp_min(10.0**-_DECADES).log10()
-        index = ((1 + decades / _DECADES) * self.bins).long().clamp(0, self.bins - 1)
+        share = (uncertainty.double() / self.highest).clamp(0, 1)
+        low = share < 0.5
+        # 0 at an end, 1 in the middle.
+        inwards = 1 + (2 * torch.where(low, share, 1 - share)).clamp_min(1e-99).log10() / _DECADES
+        step = (inwards * self.bins / 2).long().clamp(0, self.bins // 2 - 1)
+        index = torch.where(low, step, self.bins - 1 - step)
         weight = torch.ones_like(error, dtype=torch.float64) if weight is None else weight.double()
         self.counts += torch.bincount(index.flatten(), weight.flatten(), self.bins)
         self.errors += torch.bincount(

@@ -20,8 +20,8 @@ from healswin.metrics.depth_groups import GroupedDepth
 from healswin.metrics.groups import angle_groups
 from healswin.resample import DepthToPoints
 from healswin.tasks.evaluation import ImageView, as_picture
-from healswin.tasks.pages import plain_number
-from healswin.tasks.world_scores import RINGS
+from healswin.tasks.pages import plain_numbers
+from healswin.tasks.world_pages import RINGS
 from healswin.tasks.worlds import View
 from healswin.viz import depth_panel
 
@@ -97,13 +97,10 @@ class DepthWorldScores:
         scores = self._scores.compute()
         if self._chamfer is not None:
             scores |= self._chamfer.compute()
-        found: dict[str, Any] = {"scores": {k: plain_number(v) for k, v in scores.items()}}
+        found: dict[str, Any] = {"scores": plain_numbers(scores)}
         for name, grouped in (("cameras", self._by_camera), ("angles", self._by_angle)):
             groups = {} if grouped is None else grouped.compute()
-            found[name] = {
-                group: {k: plain_number(v) for k, v in figures.items()}
-                for group, figures in groups.items()
-            }
+            found[name] = {group: plain_numbers(figures) for group, figures in groups.items()}
         return found
 
     def _tensor(self, values: np.ndarray) -> Tensor:
@@ -202,7 +199,8 @@ def depth_picture(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Image, true and predicted depth and the error, in the image and on the sphere.
 
-    Flat sets have no sphere; theirs are the resized images where the sources are absent.
+    Flat sets have no sphere but their companion's; theirs are the resized images where the sources
+    are absent.
 
     Args:
         view: Looks maps up in the images.
@@ -222,14 +220,21 @@ def depth_picture(
             image = as_picture(prepared.image(sample)).reshape(*shape, 3)
             truth = None if stored is None else stored.reshape(shape)
             in_image = prediction.reshape(shape)
-        return depth_panel(image=image, truth=truth, prediction=in_image, title=title)
-    centre, up = view_of(prepared, sample)
+        there = view.companion
+        if there is None:
+            return depth_panel(image=image, truth=truth, prediction=in_image, title=title)
+        row = there.sample_names.index(title)
+        prediction = view.sphere_table(key).nearest(prediction, np.nan)
+        stored = there.depth(row) if "depth" in there.tasks else None
+    else:
+        there, row = prepared, sample
+    centre, up = view_of(there, row)
     return depth_panel(
         image=image,
         truth=truth,
         prediction=in_image,
-        grid=prepared.grid,
-        sphere_image=as_picture(prepared.image(sample)),
+        grid=there.grid,
+        sphere_image=as_picture(there.image(row)),
         sphere_truth=stored,
         sphere_prediction=prediction,
         title=title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from healswin.tasks.depth import DepthTask
 from healswin.tasks.depth_evaluation import DepthClouds, DepthWorldScores, depth_picture
 from healswin.tasks.depth_page import DepthPage
 from healswin.tasks.evaluation import ImageView
-from healswin.tasks.extremes import Extremes
-from healswin.tasks.pages import ReportOptions, Results, plain_number, spread
-from healswin.tasks.segmentation_page import COLUMNS
+from healswin.tasks.pages import ReportOptions, Results, plain_numbers, spread
+from healswin.tasks.sample_pictures import SamplePictures
+from healswin.tasks.world_pages import explained_prior, in_order, world_facts
 from healswin.tasks.worlds import Worlds
 from healswin.viz import write_png
 
@@ -53,26 +54,24 @@ class DepthReport:
         folder: Path,
         options: ReportOptions,
     ) -> None:
-        self._data = data
         self._task = task
-        self._folder = folder
         self._options = options
         self._worlds = Worlds(data, "depth", options.companion)
         self._clouds = DepthClouds(data, options.companion)
-        self._indices = data.split_indices("test")
-        self._drawn = spread(self._indices, options.pictures)
-        self._extremes = Extremes(self._indices, options.extremes, task.best, task.device)
+        draw = partial(depth_picture, self._worlds.view)
+        self._samples = SamplePictures(data, folder, options, task.best, task.device, draw)
         # Decided by the set, not by the samples of one process: all must agree.
-        cameras = {self._worlds.camera_name(i) for i in self._indices} - {None}
+        cameras = {self._worlds.camera_name(i) for i in data.split_indices("test")} - {None}
         self._cameras = sorted(cameras)
         self._scores = {world: self._new_scores(world) for world in self._worlds.worlds}
         self._prior = None
         if options.prior:
             grid = data.prepared.grid
-            self._prior = DepthPrior.from_depth(
-                (data.prepared.depth(i) for i in data.split_indices("train")),
-                grid.areas() if isinstance(grid, EquiangularGrid) else None,
-            ).prediction
+            with explained_prior(data):
+                self._prior = DepthPrior.from_depth(
+                    (data.prepared.depth(i) for i in data.split_indices("train")),
+                    grid.areas() if isinstance(grid, EquiangularGrid) else None,
+                ).prediction
             self._prior_on_device = torch.from_numpy(self._prior).to(task.device)
             self._own_prior = task.new_scores().to(task.device)
             worlds = self._worlds.worlds
@@ -96,9 +95,7 @@ class DepthReport:
                 self._task.count(self._own_prior, self._prior_on_device, truth)
             known = truth.isfinite()
             error = outputs["prediction"][row][known].double() - truth[known].double()
-            self._extremes.add(index, float(error.square().mean().sqrt()), metres[row])
-            if index in self._drawn:
-                self._draw(index, metres[row])
+            self._samples.add(index, float(error.square().mean().sqrt()), metres[row])
 
     def results(self, logged: dict[str, float | None], strategy: Strategy) -> Results:
         """Scores by column; called by all processes, which draw their best and worst samples.
@@ -107,10 +104,7 @@ class DepthReport:
             logged: What the task logged, by name.
             strategy: That of the trainer.
         """
-        self._extremes.gather(strategy)
-        for index, prediction in self._extremes.kept().items():
-            if index not in self._drawn:
-                self._draw(index, prediction)
+        self._samples.finish(strategy)
         own = self._worlds.own
         found = {column: scores.compute() for column, scores in self._scores.items()}
         results = {column: counted["scores"] for column, counted in found.items()}
@@ -118,37 +112,26 @@ class DepthReport:
         results[own] = {**results.get(own, {}), **logged}
         if self._prior is not None:
             prior = self._own_prior.compute()
-            results[f"{own}_prior"] = {k: plain_number(v) for k, v in prior.items()}
+            results[f"{own}_prior"] = plain_numbers(prior)
         self._page = DepthPage(
             worlds=self._worlds,
-            results={column: results[column] for column in COLUMNS if column in results},
-            found={column: found[column] for column in COLUMNS if column in found},
+            results=in_order(results),
+            found=in_order(found),
             ranges=[range_name(low, high) for low, high in self._task.ranges],
             sky_depth=self._task.sky_depth,
         )
-        strategy.barrier("pictures")
         return self._page.results
 
     def facts(self) -> dict[str, Any]:
         """What test.json holds besides the scores."""
-        page, extremes = self._page, self._extremes
-        names = self._data.prepared.sample_names
-        companion = self._options.companion
         return {
-            "images": self._worlds.absent.get("image", "measured"),
-            "absent": self._worlds.absent,
-            "companion": None
-            if companion is None
-            else {"data": str(companion.root), "same_test_samples": self._worlds.same_split},
+            **world_facts(self._worlds, self._worlds.absent),
             "sky_depth": self._task.sky_depth,
             **{
-                name: {column: found[name] for column, found in page.found.items()}
+                name: {column: found[name] for column, found in self._page.found.items()}
                 for name in ("cameras", "angles")
             },
-            "sample_score": "rmse",
-            "sample_scores": {names[i]: score for i, score in extremes.scores.items()},
-            "best_samples": [names[i] for i in extremes.best],
-            "worst_samples": [names[i] for i in extremes.worst],
+            **self._samples.facts("rmse"),
         }
 
     def table(self, results: Results) -> str:
@@ -161,9 +144,8 @@ class DepthReport:
         sections = [
             page.definitions(),
             page.distances(),
-            page.groups("cameras", "By camera"),
-            page.groups("angles", "By angle from the optical axis, in degrees"),
-            *self._samples(),
+            *page.groups(),
+            *self._samples.sections("RMSE {:.4f} m", "no distance is known"),
         ]
         return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -175,34 +157,6 @@ class DepthReport:
             if scores.has_clouds:
                 cloud = self._clouds.predicted(index, prediction, view.world == "image_common")
                 scores.add_clouds(cloud, self._clouds.true(index, view))
-
-    def _samples(self) -> list[str]:
-        """The pictures: best, worst, and evenly spread ones."""
-        # A limited run does not reach all samples.
-        spread_out = [i for i in self._indices if i in self._drawn and self._path(i).is_file()]
-        sections = []
-        for title, chosen in (
-            ("Best samples", self._extremes.best),
-            ("Worst samples", self._extremes.worst),
-            ("Samples, evenly spread", spread_out),
-        ):
-            if chosen:
-                pictures = [self._shown(index) for index in chosen]
-                sections.append("\n\n".join([f"## {title}", *pictures]))
-        return sections
-
-    def _shown(self, index: int) -> str:
-        """The lines of the page that show a sample."""
-        name = self._data.prepared.sample_names[index]
-        score = self._extremes.scores.get(index)
-        said = "no distance is known" if score is None else f"RMSE {score:.4f} m"
-        return f"{name}: {said}\n\n![{name}]({self._folder.name}/{name}.png)"
-
-    def _path(self, index: int) -> Path:
-        return self._folder / f"{self._data.prepared.sample_names[index]}.png"
-
-    def _draw(self, index: int, prediction: Float32[np.ndarray, " pixels"]) -> None:
-        write_png(self._path(index), depth_picture(self._worlds.view, index, prediction))
 
 
 class DepthPredictions:
@@ -275,7 +229,9 @@ class DepthPredictions:
                 write_png(self._folder / f"{name}.png", depth_picture(self._view, index, metres))
                 if self._clouds is not None:
                     points, colours = self._clouds.drawn(index, metres, self._sky_depth, self._axes)
-                    comments = (f"sample {name}", f"metres in {self._axes} axes")
+                    # The header of a PLY file is ASCII.
+                    plain = name.encode("ascii", "backslashreplace").decode()
+                    comments = (f"sample {plain}", f"metres in {self._axes} axes")
                     write_ply(self._points / f"{name}.ply", points, colours, comments)
 
     def finish(self, strategy: Strategy) -> None:

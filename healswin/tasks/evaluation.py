@@ -24,13 +24,14 @@ class ImageView:
             up too. It is checked by `healswin.tasks.worlds.check_companion`.
 
     Attributes:
+        companion: The set on whose sphere flat predictions are shown, or None.
         table: Looks values up at the pixels of the full image of a camera, given by its key.
         sphere_table: Looks values of flat images up at the companion's pixels, likewise.
     """
 
     def __init__(self, data: PreparedDataModule, companion: PreparedSet | None = None) -> None:
         self.data = data
-        self._companion = companion if isinstance(data.prepared.grid, ImageGrid) else None
+        self.companion = companion if isinstance(data.prepared.grid, ImageGrid) else None
         self.table = lru_cache(maxsize=8)(self._make_table)
         self.sphere_table = lru_cache(maxsize=8)(self._make_sphere_table)
 
@@ -41,7 +42,7 @@ class ImageView:
         return GridToImage(prepared.cameras[camera], prepared.grid, prepared.pole)
 
     def _make_sphere_table(self, camera: str) -> FlatToGrid:
-        prepared, there = self.data.prepared, self._companion
+        prepared, there = self.data.prepared, self.companion
         return FlatToGrid(prepared.cameras[camera], prepared.grid, there.grid, there.pole)
 
     def labels(
@@ -67,12 +68,12 @@ class ImageView:
         data, there, row = self.data, self.data.prepared, sample
         labelled, on_sphere = "semantic" in data.tasks, prediction
         if isinstance(there.grid, ImageGrid):
-            if self._companion is None:
+            if self.companion is None:
                 return self._flat_panel(sample, prediction)
             table = self.sphere_table(there.sample_camera[sample])
             on_sphere = table.nearest(prediction, data.ignore_index)
-            row = self._companion.sample_names.index(there.sample_names[sample])
-            there = self._companion
+            row = self.companion.sample_names.index(there.sample_names[sample])
+            there = self.companion
             labelled = "semantic" in there.tasks
         centre, up = view_of(there, row)
         return comparison_panel(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -16,8 +17,9 @@ FILE = "nonfinite_batch.json"
 class FiniteLoss(Callback):
     """Stops the training at the first loss that is NaN or infinite, before a step is made with it.
 
-    ``nonfinite_batch.json`` in the run's folder then names epoch, step and samples. Checkpoints
-    that are there stay as they are.
+    ``nonfinite_batch.json`` in the run's folder then names epoch, step and samples. A step that
+    leaves weights that are not finite stops the training too, before they are saved: checkpoints
+    that are there stay as they are, and are good.
 
     Raises:
         ValueError: At that loss, with where it happened and where to go on from.
@@ -36,9 +38,13 @@ class FiniteLoss(Callback):
         self._batch = batch_idx
 
     def on_before_backward(
-        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+        self, trainer: Trainer, pl_module: LightningModule, loss: Float[Tensor, ""]
     ) -> None:
-        """Look at the loss; all processes stop if it is not finite in one of them."""
+        """Look at the loss; all processes stop if it is not finite in one of them.
+
+        Raises:
+            ValueError: If it is not finite.
+        """
         finite = bool(torch.isfinite(loss))
         if trainer.strategy.reduce_boolean_decision(finite, all=True):
             return
@@ -53,6 +59,33 @@ class FiniteLoss(Callback):
             torch.distributed.all_gather_object(batches, batch)
         raise ValueError(self._report(trainer, batches))
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the weights, before those of the best epoch are saved.
+
+        Raises:
+            ValueError: If one of them is not finite.
+        """
+        self._check_weights(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the weights, before those of the last epoch are saved.
+
+        Raises:
+            ValueError: If one of them is not finite.
+        """
+        self._check_weights(trainer, pl_module)
+
+    def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Processes have the same weights, so that all of them stop.
+        if trainer.training or trainer.validating or trainer.sanity_checking:
+            bad = [n for n, p in pl_module.named_parameters() if not bool(p.isfinite().all())]
+            if bad:
+                raise ValueError(
+                    f"{len(bad)} of the weights, e.g. {bad[0]}, are NaN or infinite after epoch "
+                    f"{trainer.current_epoch}: training stopped; {_kept(trainer)}; a smaller "
+                    "learning rate or trainer.gradient_clip_val may help"
+                )
+
     def _report(self, trainer: Trainer, batches: list[dict[str, Any]]) -> str:
         """Write the file; what is to be said in a line."""
         bad = [batch for batch in batches if batch["loss"] in ("nan", "inf", "-inf")]
@@ -66,14 +99,21 @@ class FiniteLoss(Callback):
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / FILE).write_text(json.dumps(report, indent=2) + "\n")
-        kept = [
-            Path(checkpoint.dirpath) / "last.ckpt"
-            for checkpoint in trainer.checkpoint_callbacks
-            if getattr(checkpoint, "dirpath", None)
-        ]
-        weights = next((f"the last good weights are {path}" for path in kept if path.is_file()), "")
         return (
             f"the loss is {bad[0]['loss']} in epoch {trainer.current_epoch}, batch {self._batch} "
             f"(step {trainer.global_step}): training stopped; its samples are named in "
-            f"{folder / FILE}; {weights or 'no epoch was finished, so no weights are kept'}"
+            f"{folder / FILE}; {_kept(trainer)}"
         )
+
+
+def _kept(trainer: Trainer) -> str:
+    """Where to go on from."""
+    kept = [
+        Path(checkpoint.dirpath) / "last.ckpt"
+        for checkpoint in trainer.checkpoint_callbacks
+        if getattr(checkpoint, "dirpath", None)
+    ]
+    for path in kept:
+        if path.is_file():
+            return f"the last good weights are {path}"
+    return "no epoch was finished, so no weights are kept"

@@ -49,15 +49,18 @@ def markdown_table(
         columns: Scores of each column, by the column's title; "-" where there is none.
     """
     width = max(len(title) for title in rows)
-    heads = list(columns)
+    texts = {
+        head: ["-" if scores.get(key) is None else f"{scores[key]:.4f}" for key in rows.values()]
+        for head, scores in columns.items()
+    }
+    # Numbers below 10 are 6 wide.
+    widths = {head: max(6, *map(len, (head, *cells))) for head, cells in texts.items()}
     lines = [
-        f"| {'':{width}} | " + " | ".join(f"{head:>6}" for head in heads) + " |",
-        f"|{'-' * (width + 2)}|" + "|".join("-" * max(len(h) + 1, 7) + ":" for h in heads) + "|",
+        f"| {'':{width}} | " + " | ".join(f"{head:>{widths[head]}}" for head in texts) + " |",
+        f"|{'-' * (width + 2)}|" + "|".join("-" * (widths[head] + 1) + ":" for head in texts) + "|",
     ]
-    for title, key in rows.items():
-        values = (scores.get(key) for scores in columns.values())
-        cells = ("-" if value is None else f"{value:.4f}" for value in values)
-        cells = (f"{cell:>{max(len(h), 6)}}" for cell, h in zip(cells, heads, strict=True))
+    for row, title in enumerate(rows):
+        cells = (f"{texts[head][row]:>{widths[head]}}" for head in texts)
         lines.append(f"| {title:{width}} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -66,6 +69,11 @@ def plain_number(value: Tensor | float) -> float | None:
     """A plain number; None for classes that do not occur, which JSON has no NaN for."""
     number = float(value)
     return None if math.isnan(number) else number
+
+
+def plain_numbers(scores: Mapping[str, Tensor | float]) -> dict[str, float | None]:
+    """Scores by name as `plain_number`."""
+    return {name: plain_number(value) for name, value in scores.items()}
 
 
 def check_pictures(pictures: int) -> int:

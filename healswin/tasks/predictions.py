@@ -79,6 +79,8 @@ class PredictionWriter(Callback):
         if trainer.is_global_zero:
             self._predictions.file.create()
             remove_pictures(self._pictures)
+            for cloud in (folder / "points").glob("*.ply"):  # of other weights
+                cloud.unlink()
         trainer.strategy.barrier("predictions")
 
     def on_predict_batch_end(
@@ -100,4 +102,7 @@ class PredictionWriter(Callback):
         if trainer.is_global_zero:
             self._predictions.file.finish()
             rank_zero_info(f"predictions: {self._predictions.file.root}")
-            rank_zero_info(f"pictures: {self._pictures}")
+            for place in sorted(self._pictures.parent.glob(f"{self._pictures.name}*")):
+                rank_zero_info(f"pictures: {place}")
+            if self.points != "none":
+                rank_zero_info(f"points: {self._pictures.with_name('points')}")

@@ -11,20 +11,15 @@ import numpy as np
 from healswin.grid import EquiangularGrid
 from healswin.tasks.pages import Results, markdown_table
 from healswin.tasks.segmentation import BACKGROUND, VOID
+from healswin.tasks.world_pages import (
+    COLUMNS,
+    Wording,
+    by_title,
+    definitions,
+    group_tables,
+    missing_worlds,
+)
 from healswin.tasks.worlds import NO_CAMERA, NO_SOURCES, Worlds
-
-# Columns of the table: where the labels are compared, and who predicted.
-COLUMNS = {
-    "resized": "resized",
-    "resized_prior": "resized, prior",
-    "sphere": "sphere",
-    "sphere_prior": "sphere, prior",
-    "sphere_valid": "sphere, valid",
-    "image": "image",
-    "image_prior": "image, prior",
-    "image_common": "common",
-    "image_common_prior": "common, prior",
-}
 
 # Rows of the table that are means, and what they are called in words.
 _HEADLINES = {
@@ -67,11 +62,13 @@ class SegmentationPage:
     @property
     def headline_in_words(self) -> str:
         """The headline as it is called in the tables."""
+        if self.headline == "miou_without_void" and VOID not in self._class_names:
+            return "mIoU"  # without such a class both are the same
         return _HEADLINES[self.headline]
 
     def table(self) -> str:
         """The scores: means first, then the IoU of every class."""
-        names, scores = self._class_names, self.results.values()
+        names, every = self._class_names, self.results.values()
         rows = {}
         if VOID in names:
             rows[_HEADLINES["miou_without_void"]] = "miou_without_void"
@@ -79,68 +76,51 @@ class SegmentationPage:
             rows[_HEADLINES["miou_without_background"]] = "miou_without_background"
             rows["accuracy without background"] = "accuracy_without_background"
         rows |= {"mIoU": "miou", "accuracy": "accuracy"}
-        if any(f"boundary_{self.headline}" in column for column in scores):
+        if any(f"boundary_{self.headline}" in column for column in every):
             rows[f"boundary {self.headline_in_words}"] = f"boundary_{self.headline}"
-        if any("calibration_error" in column for column in scores):
+        if any("calibration_error" in column for column in every):
             rows["calibration error"] = "calibration_error"
         rows |= {name: f"iou/{name}" for name in names}
         columns: dict[str, dict[str, float | None]] = {}
-        for name, title in self._columns().items():
-            columns[title] = self.results[name]
+        for title, scores in by_title(self.results).items():
+            columns[title] = scores
             prefix = "unweighted/"
-            plain = {
-                k.removeprefix(prefix): v for k, v in self.results[name].items() if prefix in k
-            }
+            plain = {k.removeprefix(prefix): v for k, v in scores.items() if prefix in k}
             if plain:
                 columns[f"{title}, unweighted"] = plain
         return markdown_table(rows, columns)
 
     def definitions(self) -> str:
         """What the columns are, why others are missing, and what the model gains over the prior."""
-        own, results = self.worlds.own, self.results
-        said = ["IoU over all of them together; means over the classes that occur."]
-        if own == "resized":
-            said.append("*resized*: on the pixels of the resized images.")
-            if "sphere" in results:
-                said.append("*sphere*: looked up at the valid pixels of the companion's sphere.")
-        else:
-            said.append("*sphere*: on the grid's pixels.")
+        first = "IoU over all of them together; means over the classes that occur."
+        counting = []
         if isinstance(self.worlds.data.prepared.grid, EquiangularGrid):
-            said.append(
+            counting.append(
                 "Pixels count by their area; *unweighted*: every pixel counts once, as in "
                 "published figures for this grid."
             )
-        if "sphere_valid" in results:
-            said.append(
+        if "sphere_valid" in self.results:
+            counting.append(
                 "The set was made with `--invalid void`: pixels that the camera does not see are "
                 "void and count in *sphere*; *sphere, valid* leaves them out."
             )
-        if "image" in results:
-            part = "that the lens sees" if own == "resized" else "inside the domain"
-            said.append(
-                "*image*: projected back through the camera, on the pixels of the full-resolution "
-                f"image {part}."
-            )
-        if "image_common" in results:
-            said.append(
-                "*common*: on those of them that the companion's sphere covers too; on the very "
-                "same pixels a model of the companion is measured in its column *image*."
-            )
-        if self.worlds.same_split is False:
-            said.append("**The companion's test split has other samples.**")
-        said += self._reasons()
-        if f"{own}_prior" in results:
-            said.append(
-                "*prior*: predicts at each pixel its most frequent training class, without looking "
-                "at the image."
-            )
-            said += self._gain()
-        return " ".join(said)
+        wording = Wording(
+            headline=self.headline,
+            headline_in_words=self.headline_in_words,
+            unit="",
+            best="max",
+            prior="its most frequent training class",
+            image="projected back through the camera, on the pixels of the full-resolution image",
+            common="on those of them that the companion's sphere covers too; on the very same "
+            "pixels a model of the companion is measured in its column *image*",
+        )
+        said = definitions(self.worlds, self.results, wording, counting, self._reasons())
+        return " ".join([first, *said])
 
     def boundaries(self) -> str:
         """The boundary IoU of every class; nothing if it was not measured."""
         key = f"boundary_{self.headline}"
-        columns = {t: self.results[n] for n, t in self._columns().items() if key in self.results[n]}
+        columns = {t: scores for t, scores in by_title(self.results).items() if key in scores}
         if not columns:
             return ""
         bands = {}
@@ -158,32 +138,11 @@ class SegmentationPage:
             f"within {' and within '.join(bands)}.\n\n{markdown_table(rows, columns)}"
         )
 
-    def groups(self, name: str, title: str) -> str:
-        """The scores of all groups; nothing if there is none.
-
-        Args:
-            name: "cameras" or "angles".
-            title: Of the section.
-        """
-        columns: dict[str, dict[str, float | None]] = {}
-        groups: list[str] = []
-        for column, found in self.found.items():
-            if not found[name]:
-                continue
-            groups += [group for group in found[name] if group not in groups]
-            world = COLUMNS[column]
-            if not columns:  # the worlds differ little in it
-                total = sum(scores["pixels"] for scores in found[name].values())
-                columns[f"pixels, {world}"] = {
-                    group: scores["pixels"] / total for group, scores in found[name].items()
-                }
-            for score, words in ((self.headline, self.headline_in_words), ("accuracy", "accuracy")):
-                columns[f"{words}, {world}"] = {
-                    group: scores[score] for group, scores in found[name].items()
-                }
-        if not groups:
-            return ""
-        return f"## {title}\n\n{markdown_table({group: group for group in groups}, columns)}"
+    def groups(self) -> list[str]:
+        """The main scores by camera and by angle; nothing where there is no such group."""
+        return group_tables(
+            self.found, {self.headline_in_words: self.headline, "accuracy": "accuracy"}
+        )
 
     def mistakes(self) -> str:
         """The confusion matrix, or of a large one its largest mistakes."""
@@ -231,16 +190,9 @@ class SegmentationPage:
     def _class_names(self) -> list[str]:
         return self.worlds.data.class_names
 
-    def _columns(self) -> dict[str, str]:
-        return {name: title for name, title in COLUMNS.items() if name in self.results}
-
     def _reasons(self) -> list[str]:
-        """Why worlds are missing; nobody looks for common pixels beside those of the image."""
-        missing = {
-            world: reason
-            for world, reason in self.absent.items()
-            if world != "image_common" or self.worlds.own == "resized"
-        }
+        """Why worlds are missing; a reason that several share is said once."""
+        missing = missing_worlds(self.worlds, self.absent)
         reasons = {
             reason: _IN_WORDS.get(
                 reason,
@@ -250,15 +202,3 @@ class SegmentationPage:
             for reason in missing.values()
         }
         return list(reasons.values())
-
-    def _gain(self) -> list[str]:
-        own = self.worlds.own
-        model, prior = (self.results[column][self.headline] for column in (own, f"{own}_prior"))
-        if model is None or prior is None:
-            return []
-        where = "sphere" if own == "sphere" else "resized images"
-        side = "above" if model >= prior else "below"
-        return [
-            f"On the {where} the model's {self.headline_in_words} is {abs(model - prior):.4f} "
-            f"{side} the prior's."
-        ]

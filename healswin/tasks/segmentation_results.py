@@ -6,9 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
@@ -17,10 +15,11 @@ from healswin.data.predictions import PredictionFile
 from healswin.grid import EquiangularGrid, HealpixGrid, ImageGrid
 from healswin.metrics import PixelPrior
 from healswin.tasks.evaluation import ImageView
-from healswin.tasks.extremes import Extremes
-from healswin.tasks.pages import ReportOptions, Results, plain_number, spread
+from healswin.tasks.pages import ReportOptions, Results, plain_numbers, spread
+from healswin.tasks.sample_pictures import SamplePictures
 from healswin.tasks.segmentation import SegmentationTask, with_headline
-from healswin.tasks.segmentation_page import COLUMNS, SegmentationPage
+from healswin.tasks.segmentation_page import SegmentationPage
+from healswin.tasks.world_pages import COLUMNS, explained_prior, in_order, world_facts
 from healswin.tasks.world_scores import WorldScores, sample_score
 from healswin.tasks.worlds import Worlds
 from healswin.viz import write_png
@@ -66,25 +65,25 @@ class SegmentationReport:
         self._options = options
         self._worlds = Worlds(data, "semantic", options.companion)
         self._absent = dict(self._worlds.absent)
-        self._indices = data.split_indices("test")
-        self._drawn = spread(self._indices, options.pictures)
         self._headline = task.headline(data.class_names)
-        self._extremes = Extremes(self._indices, options.extremes, task.best, task.device)
+        draw = self._worlds.view.panel
+        self._samples = SamplePictures(data, folder, options, task.best, task.device, draw)
         self._template = task.new_scores(on_grid=False).to(task.device)
         # Decided by the set, not by the samples of one process: all must agree.
-        cameras = {self._worlds.camera_name(i) for i in self._indices}
+        cameras = {self._worlds.camera_name(i) for i in data.split_indices("test")}
         self._cameras = sorted(cameras, key=lambda name: name or "")
         self._scores = {world: self._new_scores(world) for world in self._worlds.worlds}
         self._prior_scores: dict[str, WorldScores] = {}
         self._prior = None
         if options.prior:
             prepared = data.prepared
-            self._prior = PixelPrior.from_labels(
-                (prepared.semantic(i) for i in data.split_indices("train")),
-                data.num_classes,
-                data.ignore_index,
-                prepared.grid.areas() if isinstance(prepared.grid, EquiangularGrid) else None,
-            ).prediction
+            with explained_prior(data):
+                self._prior = PixelPrior.from_labels(
+                    (prepared.semantic(i) for i in data.split_indices("train")),
+                    data.num_classes,
+                    data.ignore_index,
+                    prepared.grid.areas() if isinstance(prepared.grid, EquiangularGrid) else None,
+                ).prediction
             self._prior_on_device = torch.from_numpy(self._prior).to(task.device).long()
             self._own_prior = task.new_scores().to(task.device)
             others = [world for world in self._worlds.worlds if world != self._worlds.own]
@@ -128,15 +127,13 @@ class SegmentationReport:
                 self._task.count(scores, outputs["prediction"][row], batch["semantic"][row])
                 confusions = [scores.confusion]
             score = sample_score(self._template, confusions[0], self._headline)
-            self._extremes.add(index, score, labels[row])
+            self._samples.add(index, score, labels[row])
             if self._prior is not None:
                 self._task.count(self._own_prior, self._prior_on_device, batch["semantic"][row])
             if self._prior_scores:
                 for view in self._worlds.views(index, self._prior):
                     if view.world in self._prior_scores:
                         self._prior_scores[view.world].add(view, camera)
-            if index in self._drawn:
-                self._draw(index, labels[row])
 
     def results(self, logged: dict[str, float | None], strategy: Strategy) -> Results:
         """Scores by column; called by all processes, which draw their best and worst samples.
@@ -145,15 +142,12 @@ class SegmentationReport:
             logged: What the task logged, by name.
             strategy: That of the trainer.
         """
-        self._extremes.gather(strategy)
-        for index, prediction in self._extremes.kept().items():
-            if index not in self._drawn:
-                self._draw(index, prediction)
+        self._samples.finish(strategy)
         own = self._worlds.own
         results = {own: dict(logged)}
         if self._prior is not None:
             prior = with_headline(self._own_prior.compute())
-            results[f"{own}_prior"] = {k: plain_number(v) for k, v in prior.items()}
+            results[f"{own}_prior"] = plain_numbers(prior)
         found = {world: scores.compute() for world, scores in self._scores.items()}
         priors = {world: scores.compute() for world, scores in self._prior_scores.items()}
         for world, counted in found.items():
@@ -168,35 +162,24 @@ class SegmentationReport:
         self._page = SegmentationPage(
             worlds=self._worlds,
             headline=self._headline,
-            results={column: results[column] for column in COLUMNS if column in results},
+            results=in_order(results),
             found={self._column(w): counted for w, counted in found.items() if counted},
             distances={self._column(w): scores.distance for w, scores in self._scores.items()},
             absent=self._absent,
         )
-        strategy.barrier("pictures")
         return self._page.results
 
     def facts(self) -> dict[str, Any]:
         """What test.json holds besides the scores."""
-        page, extremes = self._page, self._extremes
-        names = self._data.prepared.sample_names
-        companion = self._options.companion
         return {
-            "images": self._absent.get("image", "measured"),
-            "absent": self._absent,
-            "companion": None
-            if companion is None
-            else {"data": str(companion.root), "same_test_samples": self._worlds.same_split},
+            **world_facts(self._worlds, self._absent),
             "class_names": self._data.class_names,
             **{
-                name: {column: found.get(name) for column, found in page.found.items()}
+                name: {column: found.get(name) for column, found in self._page.found.items()}
                 for name in ("confusion", "cameras", "angles", "calibration")
             },
-            "boundary_distance": page.distances,
-            "sample_score": self._headline,
-            "sample_scores": {names[i]: score for i, score in extremes.scores.items()},
-            "best_samples": [names[i] for i in extremes.best],
-            "worst_samples": [names[i] for i in extremes.worst],
+            "boundary_distance": self._page.distances,
+            **self._samples.facts(self._headline),
         }
 
     def table(self, results: Results) -> str:
@@ -209,11 +192,10 @@ class SegmentationReport:
         sections = [
             page.definitions(),
             page.boundaries(),
-            page.groups("cameras", "By camera"),
-            page.groups("angles", "By angle from the optical axis, in degrees"),
+            *page.groups(),
             page.mistakes(),
             self._reliability(),
-            *self._samples(),
+            *self._pictures(),
         ]
         return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -244,36 +226,12 @@ class SegmentationReport:
             f"![Confidence and accuracy]({self._folder.name}/{_RELIABILITY})"
         )
 
-    def _samples(self) -> list[str]:
-        """The pictures: best, worst, and evenly spread ones."""
-        # A limited run does not reach all samples.
-        spread_out = [i for i in self._indices if i in self._drawn and self._path(i).is_file()]
-        sections = []
+    def _pictures(self) -> list[str]:
+        """The sections with pictures: best, worst, and evenly spread samples."""
         where = next(iter(self._page.found), self._worlds.own)
-        said = [f"By the {self._page.headline_in_words} of each on its own, *{COLUMNS[where]}*."]
-        for title, chosen in (
-            ("Best samples", self._extremes.best),
-            ("Worst samples", self._extremes.worst),
-            ("Samples, evenly spread", spread_out),
-        ):
-            if chosen:
-                pictures = [self._shown(index) for index in chosen]
-                sections.append("\n\n".join([f"## {title}", *said, *pictures]))
-                said = []
-        return sections
-
-    def _shown(self, index: int) -> str:
-        """The lines of the page that show a sample."""
-        name = self._data.prepared.sample_names[index]
-        score = self._extremes.scores.get(index)
-        said = "all pixels are ignored" if score is None else f"{score:.4f}"
-        return f"{name}: {said}\n\n![{name}]({self._folder.name}/{name}.png)"
-
-    def _path(self, index: int) -> Path:
-        return self._folder / f"{self._data.prepared.sample_names[index]}.png"
-
-    def _draw(self, index: int, prediction: UInt8[np.ndarray, " pixels"]) -> None:
-        write_png(self._path(index), self._worlds.view.panel(index, prediction))
+        words = self._page.headline_in_words
+        said = f"By the {words} of each on its own, *{COLUMNS[where]}*."
+        return self._samples.sections("{:.4f}", "all pixels are ignored", [said])
 
 
 class SegmentationPredictions:

@@ -16,13 +16,10 @@ from healswin.metrics import SegmentationScores
 from healswin.metrics.boundary import RATIO, BoundaryScores, SphereBand, image_band
 from healswin.metrics.calibration import CalibrationError
 from healswin.metrics.groups import GroupedConfusion, angle_groups, grouped_confusion
-from healswin.tasks.pages import plain_number
+from healswin.tasks.pages import plain_number, plain_numbers
 from healswin.tasks.segmentation import with_headline
+from healswin.tasks.world_pages import RINGS
 from healswin.tasks.worlds import View
-
-# Of the rings around the optical axis.
-RING_DEGREES = 15
-RINGS = [f"{low} to {low + RING_DEGREES}" for low in range(0, 180, RING_DEGREES)]
 
 # On a finer grid the boundary is looked at one pixel in 4^k, so that it is at no more than these.
 _BOUNDARY_POINTS = 2**14
@@ -138,7 +135,7 @@ class WorldScores:
                 name: [plain_number(v) for v in value] if value.ndim else plain_number(value)
                 for name, value in calibration.items()
             }
-        found["scores"] = {name: plain_number(value) for name, value in scores.items()}
+        found["scores"] = plain_numbers(scores)
         for name, groups in (("cameras", matrices), ("angles", angles)):
             found[name] = {
                 group: self._of_group(matrix)
@@ -183,10 +180,7 @@ class WorldScores:
 
     def _of_group(self, matrix: Num[Tensor, "classes classes"]) -> dict[str, float | None]:
         scores = with_headline(self._scores.scores_of(matrix))
-        return {
-            "pixels": float(matrix.sum()),
-            **{name: plain_number(value) for name, value in scores.items()},
-        }
+        return {"pixels": float(matrix.sum()), **plain_numbers(scores)}
 
 
 def sample_score(

@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         help="predictions of each model with dropout on; 0: one, without (default: %(default)s)",
     )
     add_samples(parser, batch_size=8)
-    add("--pictures", type=int, default=4, metavar="N", help="samples drawn (default: %(default)s)")
+    drawn = "samples drawn, spread evenly; -1: all (default: %(default)s)"
+    add("--pictures", type=int, default=4, metavar="N", help=drawn)
     add("--seed", type=int, default=0, help="of the dropout (default: %(default)s)")
     add(
         "--out",
@@ -64,6 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
     check_folder("--out", arguments.out)
     data = PreparedSet.open(arguments.data)  # before torch is loaded
     _, indices = samples_of(data, arguments.split, arguments.limit)
+    from healswin.tasks.pages import check_pictures, spread
     from healswin.uncertainty.measure import measure_uncertainty
     from healswin.uncertainty.members import Members
     from healswin.uncertainty.pages import as_markdown, write_uncertainty
@@ -73,9 +75,8 @@ def _run(arguments: argparse.Namespace) -> int:
     models = [load_model(name, device=device) for name in arguments.models]
     members = Members(models, arguments.draws, arguments.seed)
     draw = set()
-    if models[0].config.task != "classification" and arguments.pictures:
-        step = max(1, len(indices) // arguments.pictures)
-        draw = set(indices[::step][: arguments.pictures])
+    if models[0].config.task != "classification":
+        draw = spread(indices, check_pictures(arguments.pictures))
     with progress("measuring", len(indices)) as advance:
         result, maps = measure_uncertainty(
             members,

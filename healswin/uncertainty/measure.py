@@ -37,8 +37,8 @@ from healswin.uncertainty.members import Members
 if TYPE_CHECKING:
     from healswin.data import PreparedSet
 
-# Deviations of a standardised depth beyond this are all alike.
-_HIGHEST_DEVIATION = 5.0
+# Deviations in metres beyond this are all alike, unless the depth's own limits are known.
+_HIGHEST_DEVIATION = 1000.0
 
 # Scores of depth that stand in the answer.
 _DEPTH_SCORES = ("rmse", "mae", "abs_rel", "rmse_log", "delta1")
@@ -213,7 +213,7 @@ class _DepthCount:
         self._single_coverage = [Coverage() for _ in range(len(members))]
         self._together_coverage = Coverage()
         names = ("deviation", "disagreement", "noise") if self._noisy else ("deviation",)
-        self._parts = _Parts(names, _HIGHEST_DEVIATION)
+        self._parts = _Parts(names, self._scale.max or _HIGHEST_DEVIATION)
 
     def add(self, answers: Iterable[Tensor], truth: Tensor) -> Maps:
         """Count what all members answer to a batch (batch, 1 or 2, pixels)."""
@@ -236,9 +236,10 @@ class _DepthCount:
         if self._noisy:
             parts |= {"disagreement": said.disagreement.sqrt(), "noise": said.noise.sqrt()}
         areas = None if self._areas is None else self._areas.expand(truth.shape)[known]
-        self._parts.add(parts, (metres - truth).abs(), known, areas)
-        in_metres = {k: scale.deviation(said.mean, v).float().numpy() for k, v in parts.items()}
-        return Maps(metres.float().numpy(), in_metres)
+        # Errors are in metres: so are the deviations that are to find them.
+        in_metres = {k: scale.deviation(said.mean, v).float() for k, v in parts.items()}
+        self._parts.add(in_metres, (metres - truth).abs(), known, areas)
+        return Maps(metres.float().numpy(), {k: v.numpy() for k, v in in_metres.items()})
 
     def result(self) -> dict[str, Any]:
         """Plain JSON values.

@@ -45,6 +45,7 @@ class Members:
                     "attention_dropout or drop_path above 0, or name several models"
                 )
         self.models = list(models)
+        self._adapted = [_adaptation(models[0], model) for model in models]
         self.draws = draws
         self.seed = seed
 
@@ -56,21 +57,26 @@ class Members:
         """The networks' answers to a batch, one after the other.
 
         Args:
-            images: Normalised maps (batch, channels, pixels).
+            images: Maps (batch, channels, pixels), normalised as the first model takes them; every
+                model sees them as its own training data were normalised.
             first: Index of the first sample of the batch.
 
         Yields:
             (batch, out, pixels), or (batch, out) of classifications.
         """
-        for number, model in enumerate(self.models):
+        for number, (model, adapted) in enumerate(zip(self.models, self._adapted, strict=True)):
+            seen = images
+            if adapted is not None:
+                factor, shift = (values.to(images)[:, None] for values in adapted)
+                seen = factor * images + shift
             if not self.draws:
-                yield _answer(model, images)
+                yield _answer(model, seen)
             for draw in range(self.draws):
                 # As many independent streams as there are batches and members.
                 entropy = np.random.SeedSequence((self.seed, first, number, draw))
                 with _dropout_on(model), torch.random.fork_rng():
                     torch.manual_seed(int(entropy.generate_state(1)[0]))
-                    answer = _answer(model, images)
+                    answer = _answer(model, seen)
                 yield answer
 
 
@@ -111,8 +117,29 @@ def _answer(model: ZooModel, images: Tensor) -> Tensor:
         return model(images.to(model.device)).float().detach()
 
 
+def _adaptation(one: ZooModel, other: ZooModel) -> tuple[Tensor, Tensor] | None:
+    """Factor and shift of each channel from the normalisation of one model to that of another.
+
+    Raises:
+        ValueError: If one of them does not state its own.
+    """
+    stated = [(m.config.image_mean, m.config.image_std) for m in (one, other)]
+    if stated[0] == stated[1]:
+        return None
+    if not (stated[0][0] and stated[1][0]):
+        raise ValueError(
+            f"{one.config.name} and {other.config.name} are no ensemble: only one of them states "
+            "how its images are normalised"
+        )
+    (mean, std), (others_mean, others_std) = (
+        (np.asarray(m), np.where(np.asarray(s) > 0, s, 1.0)) for m, s in stated
+    )
+    return torch.from_numpy(std / others_std), torch.from_numpy((mean - others_mean) / others_std)
+
+
 def _check_alike(one: ZooModel, other: ZooModel) -> None:
-    for name in ("task", "grid", "pole", "in_chans", "class_names", "num_classes", "depth"):
+    images, answers = ("grid", "pole", "in_chans", "image_dtype"), ("num_classes", "class_names")
+    for name in ("task", *images, *answers, "depth"):
         ours, theirs = getattr(one.config, name), getattr(other.config, name)
         if ours != theirs:
             raise ValueError(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
+from healswin.viz.colour import EMPTY, ColourScale
+
 if TYPE_CHECKING:
     from healswin.data import PreparedSet
     from healswin.uncertainty.measure import Maps
@@ -23,6 +25,9 @@ _PARTS = {
     "disagreement": "of which disagreement",
     "noise": "of which noise",
 }
+
+
+_IN_LEGENDS = {**_PARTS, "disagreement": "disagreement", "noise": "noise"}
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
@@ -55,7 +60,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
             alone = calibration.get("single", {}).get(key)
             cell = "-" if alone is None else f"{alone:.4f}"
             lines.append(f"| {words} | {cell} | {calibration['together'][key]:.4f} |")
-    unit = "of standardised depth" if result["task"] == "depth" else "nats"
+    unit = "m" if result["task"] == "depth" else "nats"
     lines += [
         "",
         "Uncertainty and what it is worth: *left* is the mean error of the surest half, beside the "
@@ -83,7 +88,10 @@ def draw_curves(result: Mapping[str, Any]) -> UInt8[np.ndarray, "height width 3"
     styles = zip(result["sparsification"].items(), ("#0072b2", "#d55e00", "#009e73"), strict=False)
     for (name, curve), colour in styles:
         left_out = 100 * (1 - np.array(curve["kept"]))
-        axes[0].plot(left_out, curve["error"], color=colour, label=f"by {_PARTS[name]}")
+        # The whole is drawn wide: where a part is nearly all of it, both are seen.
+        width = 4.0 if name == "deviation" else 1.5
+        label = f"by {_IN_LEGENDS[name]}"
+        axes[0].plot(left_out, curve["error"], color=colour, label=label, lw=width, alpha=0.7)
     all_of_them = curve["error"][-1]
     axes[0].axhline(all_of_them, color="#777777", lw=0.8, ls="--", label="by nothing")
     axes[0].set(xlabel="most unsure left out, in percent", ylim=(0, None), xlim=(0, 100))
@@ -114,7 +122,7 @@ def draw_maps(
         task: "segmentation" or "depth".
     """
     from healswin.tasks.evaluation import as_picture
-    from healswin.viz import ColourScale, colourise, depth_scale, error_map
+    from healswin.viz import colourise, depth_scale, error_map
     from healswin.viz.gallery import gallery
 
     valid = data.valid(data.sample_camera[index])
@@ -123,10 +131,12 @@ def draw_maps(
         truth = data.depth(index)
         error = np.where(np.isfinite(truth), np.abs(maps.prediction - truth), np.nan)
         scale = depth_scale(truth)
-        colours = [scale(np.where(valid, depth, np.nan)) for depth in (truth, maps.prediction)]
+        shown = (np.where(valid, depth, np.nan) for depth in (truth, maps.prediction))
+        colours = [_coloured(scale, depth) for depth in shown]
         limit, unit = _top(error), "m"
-        colours.append(ColourScale(0.0, limit)(error))
+        colours.append(_coloured(ColourScale(0.0, limit), error))
         words = f"0 to {limit:.2g} m"
+        range_ = f"{scale.low:.2g} to {scale.high:.2g} m"
     else:
         truth = data.semantic(index)
         colours = [
@@ -135,13 +145,14 @@ def draw_maps(
         ]
         wrong = error_map(None, truth[None], maps.prediction[None], data.ignore_index)[0]
         colours.append(wrong)
-        limit, unit, words = None, "nats", "red where it is wrong"
-    names = (("image", ""), ("truth", ""), ("prediction", ""), ("error", words))
+        limit, unit, words, range_ = None, "nats", "red where it is wrong", ""
+    names = (("image", ""), ("truth", range_), ("prediction", range_), ("error", words))
     cells = list(zip(names, (image, *colours), strict=True))
     for name, values in maps.parts.items():
         shown = np.where(valid, values, np.nan).astype(np.float64)
         top = limit or _top(shown)
-        cells.append(((_PARTS[name], f"0 to {top:.2g} {unit}"), ColourScale(0.0, top)(shown)))
+        picture = _coloured(ColourScale(0.0, top), shown)
+        cells.append(((_PARTS[name], f"0 to {top:.2g} {unit}"), picture))
     pictures = [(lines, _picture(data, index, values)) for lines, values in cells]
     return gallery(pictures, data.sample_names[index], columns=3, size=_BALL)
 
@@ -186,6 +197,13 @@ def _picture(
         return values.reshape(*grid.shape, 3)
     centre, up = view_of(data, index)
     return orthographic(values, grid, _BALL, centre, up, supersample=2)
+
+
+def _coloured(scale: ColourScale, values: np.ndarray) -> UInt8[np.ndarray, "pixels 3"]:
+    """Colours of a scale; light grey where nothing is known, which no value is."""
+    picture = scale(values)
+    picture[np.isnan(values)] = EMPTY
+    return picture
 
 
 def _top(values: np.ndarray) -> float:

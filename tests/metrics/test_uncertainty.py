@@ -118,12 +118,25 @@ def test_coverage_leaves_out_what_has_no_truth_or_no_deviation():
 
 def test_sparsification_of_a_perfect_uncertainty():
     # Errors 0, 0, 0, 1 in the order of the uncertainty: the worst quarter goes first.
-    metric = Sparsification(1.0, bins=3)
-    metric.update(torch.tensor([0.0, 1e-5, 1e-3, 0.9]), torch.tensor([0, 0, 0, 1]))
+    metric = Sparsification(1.0)
+    metric.update(torch.tensor([0.0, 1e-5, 0.9, 0.999]), torch.tensor([0, 0, 0, 1]))
     curve = metric.compute()
-    assert curve["kept"].tolist() == [0.5, 0.75, 1.0]
-    assert curve["error"].tolist() == [0, 0, 0.25]
+    seen = curve["kept"].diff(prepend=torch.zeros(1)) > 0
+    assert curve["kept"][seen].tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert curve["error"][seen].tolist() == [0, 0, 0, 0.25]
     assert curve["area"].item() == pytest.approx(0.25 * 0.25 / 2)
+
+
+def test_sparsification_tells_apart_what_is_all_but_the_highest():
+    """Entropies of a network that knows little lie close below their bound."""
+    generator = torch.Generator().manual_seed(4)
+    order = torch.rand(4000, generator=generator)
+    metric = Sparsification(math.log(12))
+    metric.update(math.log(12) * (1 - 1e-3 - 4e-3 * order), order < 0.5)
+    curve = metric.compute()
+    half = int((curve["kept"] - 0.5).abs().argmin())
+    assert curve["error"][half] < 0.02
+    assert curve["error"][-1].item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_sparsification_of_a_blind_uncertainty_is_the_error_itself():
@@ -152,7 +165,7 @@ def test_coverage_refuses_bins(bins):
         Coverage(bins)
 
 
-@pytest.mark.parametrize(("highest", "bins"), [(0.0, 10), (math.inf, 10), (1.0, 1)])
+@pytest.mark.parametrize(("highest", "bins"), [(0.0, 10), (math.inf, 10), (1.0, 1), (1.0, 5)])
 def test_sparsification_refuses(highest, bins):
     with pytest.raises(ValueError, match="must be"):
         Sparsification(highest, bins)

@@ -40,7 +40,11 @@ def upright_digits(folder):
     return prepared, prepared.split["test"]
 
 
-SETS = {"healswin_tiny.street": street_frames, "healswin_tiny.mnist": upright_digits}
+SETS = {
+    "healswin_iso.mnist": upright_digits,
+    "healswin_tiny.mnist": upright_digits,
+    "healswin_tiny.street": street_frames,
+}
 
 
 def segmentation_figures(model, prepared, indices):
