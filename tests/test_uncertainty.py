@@ -14,7 +14,13 @@ from healswin import create_model
 from healswin.__main__ import main as healswin
 from healswin.data import PreparedSet
 from healswin.grid import EquiangularGrid, HealpixGrid
-from healswin.uncertainty import Members, draw_maps, measure_uncertainty
+from healswin.uncertainty import (
+    Members,
+    as_markdown,
+    draw_curves,
+    draw_maps,
+    measure_uncertainty,
+)
 from healswin.uncertainty.members import dropping
 from healswin.zoo import ModelConfig, ZooModel
 
@@ -202,6 +208,15 @@ def test_depth_knows_how_far_off_it_is(prepared):
     narrow, _ = measured(right - 4, right - 4)
     errors = [answer["calibration"]["together"]["error"] for answer in (good, narrow)]
     assert errors[0] < errors[1] / 2
+    # Without a variance two that agree state no interval.
+    common["depth"] = {**scale, "log_variance": False}
+    certain = ZooModel(ModelConfig(**{**common, "num_classes": 1}), Says(0.0)).eval()
+    sure, _ = measure_uncertainty(Members([certain, certain]), data, split="val")
+    assert sure["calibration"] == {"together": {}}
+    assert sure["uncertainty"] == {"deviation": 0.0}
+    assert "calibration error of intervals" not in as_markdown(sure)
+    assert draw_curves(sure).shape[1] < draw_curves(good).shape[1]
+    json.dumps(sure, allow_nan=False)
     assert good["uncertainty"]["disagreement"] == pytest.approx(0, abs=1e-6)
     middle = math.exp(scale["mean"])
     expected = middle * math.exp(right / 2)

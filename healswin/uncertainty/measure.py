@@ -90,7 +90,7 @@ def measure_uncertainty(
         - ``single``, ``together``: scores by name, the mean over the members, and of their mean:
           those of `healswin.scoring`, or of `healswin.metrics.DepthScores`;
         - ``calibration``: "single" and "together" (`healswin.metrics.CalibrationError`); of depth,
-          of the mixture's intervals (`healswin.metrics.Coverage`);
+          of the mixture's intervals (`healswin.metrics.Coverage`), if any has a width;
         - ``uncertainty``: mean of each of its parts;
         - ``sparsification``: by part, the curve ``kept``, ``error`` at a hundred places, its
           ``area``, and the ``error`` of all (`healswin.metrics.Sparsification`).
@@ -253,8 +253,10 @@ class _DepthCount:
         single = [_plain(scores.compute()) for scores in self._single]
         calibration = {"together": _curve_of(self._together_coverage)}
         if self._noisy:
-            errors = [_curve_of(coverage)["error"] for coverage in self._single_coverage]
-            calibration["single"] = {"error": float(np.mean(errors))}
+            curves = [_curve_of(coverage) for coverage in self._single_coverage]
+            if all(curves):
+                error = np.mean([curve["error"] for curve in curves])
+                calibration["single"] = {"error": float(error)}
         return {
             "single": _mean([{k: scores[k] for k in _DEPTH_SCORES} for scores in single]),
             "together": {k: together[k] for k in _DEPTH_SCORES},
@@ -300,6 +302,9 @@ class _Parts:
 
 
 def _curve_of(coverage: Coverage) -> dict[str, Any]:
+    """The curve; nothing where no deviation is above 0, as of members that agree in all."""
+    if not coverage.counts.any():
+        return {}
     return {
         name: value.tolist() if value.ndim else float(value)
         for name, value in coverage.compute().items()

@@ -82,9 +82,10 @@ def draw_curves(result: Mapping[str, Any]) -> UInt8[np.ndarray, "height width 3"
     from matplotlib.figure import Figure
 
     depth = result["task"] == "depth"
-    figure = Figure(figsize=(9.0 if depth else 5.2, 4.2), dpi=150, layout="constrained")
+    covered = depth and bool(result["calibration"]["together"])
+    figure = Figure(figsize=(9.0 if covered else 5.2, 4.2), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2 if depth else 1, squeeze=False)[0]
+    axes = figure.subplots(1, 2 if covered else 1, squeeze=False)[0]
     styles = zip(result["sparsification"].items(), ("#0072b2", "#d55e00", "#009e73"), strict=False)
     for (name, curve), colour in styles:
         left_out = 100 * (1 - np.array(curve["kept"]))
@@ -97,11 +98,11 @@ def draw_curves(result: Mapping[str, Any]) -> UInt8[np.ndarray, "height width 3"
     axes[0].set(xlabel="most unsure left out, in percent", ylim=(0, None), xlim=(0, 100))
     axes[0].set_ylabel("mean error in metres" if depth else "share of wrong predictions")
     axes[0].legend(frameon=False)
-    if depth:
+    if covered:
         curve = result["calibration"]["together"]
         axes[1].plot([0, 100], [0, 100], color="#777777", lw=0.8, ls="--")
-        stated, covered = (100 * np.array([0, *curve[name]]) for name in ("stated", "covered"))
-        axes[1].plot(stated, covered, color="#0072b2")
+        stated, inside = (100 * np.array([0, *curve[name]]) for name in ("stated", "covered"))
+        axes[1].plot(stated, inside, color="#0072b2")
         axes[1].set(xlabel="interval states percent", ylabel="it covers percent")
         axes[1].set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     for plot in axes:
@@ -145,12 +146,12 @@ def draw_maps(
         ]
         wrong = error_map(None, truth[None], maps.prediction[None], data.ignore_index)[0]
         colours.append(wrong)
-        limit, unit, words, range_ = None, "nats", "red where it is wrong", ""
+        unit, words, range_ = "nats", "red where it is wrong", ""
     names = (("image", ""), ("truth", range_), ("prediction", range_), ("error", words))
     cells = list(zip(names, (image, *colours), strict=True))
     for name, values in maps.parts.items():
         shown = np.where(valid, values, np.nan).astype(np.float64)
-        top = limit or _top(shown)
+        top = _top(shown)
         picture = _coloured(ColourScale(0.0, top), shown)
         cells.append(((_PARTS[name], f"0 to {top:.2g} {unit}"), picture))
     pictures = [(lines, _picture(data, index, values)) for lines, values in cells]
