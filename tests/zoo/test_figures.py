@@ -40,7 +40,18 @@ def upright_digits(folder):
     return prepared, prepared.split["test"]
 
 
+def upright_digits_by_rings(folder):
+    """The same digits on the grid of the planar network."""
+    out = str(folder / "digits_soft30")
+    counts = ["--train", "10", "--val", "10", "--test", "300"]
+    grid = ["--grid", "soft", "--bandwidth", "30", "--rotated", "none", "--tasks", "label"]
+    assert prepare(["mnist", str(DIGITS), out, *grid, *counts]) == 0
+    prepared = PreparedSet.open(out)
+    return prepared, prepared.split["test"]
+
+
 SETS = {
+    "cnn_58k.mnist": upright_digits_by_rings,
     "healswin_iso.mnist": upright_digits,
     "healswin_tiny.mnist": upright_digits,
     "healswin_tiny.street": street_frames,
