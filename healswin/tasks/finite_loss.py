@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 FILE = "nonfinite_batch.json"
@@ -66,6 +67,22 @@ class FiniteLoss(Callback):
             ValueError: If one of them is not finite.
         """
         self._check_weights(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the validation's loss: weights may be finite and yet too large to use.
+
+        Raises:
+            ValueError: If it is not finite.
+        """
+        loss = trainer.callback_metrics.get("val/loss")
+        if loss is None or trainer.sanity_checking or bool(torch.isfinite(loss)):
+            return
+        if trainer.state.fn == TrainerFn.FITTING:
+            raise ValueError(
+                f"the validation's loss is {loss.item()} after epoch {trainer.current_epoch}: "
+                f"training stopped; {_kept(trainer)}; a smaller learning rate or "
+                "trainer.gradient_clip_val may help"
+            )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the weights, before those of the last epoch are saved.
