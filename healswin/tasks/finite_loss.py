@@ -19,8 +19,9 @@ class FiniteLoss(Callback):
     """Stops the training at the first loss that is NaN or infinite, before a step is made with it.
 
     ``nonfinite_batch.json`` in the run's folder then names epoch, step and samples. A step that
-    leaves weights that are not finite stops the training too, before they are saved: checkpoints
-    that are there stay as they are, and are good.
+    leaves weights that are not finite, or whose validation has no finite loss, stops the training
+    too, before they are saved: checkpoints that are there stay as they are, and are good. Outside
+    a training nothing is looked at.
 
     Raises:
         ValueError: At that loss, with where it happened and where to go on from.
@@ -75,14 +76,8 @@ class FiniteLoss(Callback):
             ValueError: If it is not finite.
         """
         loss = trainer.callback_metrics.get("val/loss")
-        if loss is None or trainer.sanity_checking or bool(torch.isfinite(loss)):
-            return
-        if trainer.state.fn == TrainerFn.FITTING:
-            raise ValueError(
-                f"the validation's loss is {loss.item()} after epoch {trainer.current_epoch}: "
-                f"training stopped; {_kept(trainer)}; a smaller learning rate or "
-                "trainer.gradient_clip_val may help"
-            )
+        if loss is not None and not bool(torch.isfinite(loss)):
+            _stop(trainer, f"the validation's loss is {loss.item()}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the weights, before those of the last epoch are saved.
@@ -94,14 +89,9 @@ class FiniteLoss(Callback):
 
     def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Processes have the same weights, so that all of them stop.
-        if trainer.training or trainer.validating or trainer.sanity_checking:
-            bad = [n for n, p in pl_module.named_parameters() if not bool(p.isfinite().all())]
-            if bad:
-                raise ValueError(
-                    f"{len(bad)} of the weights, e.g. {bad[0]}, are NaN or infinite after epoch "
-                    f"{trainer.current_epoch}: training stopped; {_kept(trainer)}; a smaller "
-                    "learning rate or trainer.gradient_clip_val may help"
-                )
+        bad = [n for n, p in pl_module.named_parameters() if not bool(p.isfinite().all())]
+        if bad:
+            _stop(trainer, f"{len(bad)} of the weights, e.g. {bad[0]}, are NaN or infinite")
 
     def _report(self, trainer: Trainer, batches: list[dict[str, Any]]) -> str:
         """Write the file; what is to be said in a line."""
@@ -120,6 +110,14 @@ class FiniteLoss(Callback):
             f"the loss is {bad[0]['loss']} in epoch {trainer.current_epoch}, batch {self._batch} "
             f"(step {trainer.global_step}): training stopped; its samples are named in "
             f"{folder / FILE}; {_kept(trainer)}"
+        )
+
+
+def _stop(trainer: Trainer, why: str) -> None:
+    if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+        raise ValueError(
+            f"{why} after epoch {trainer.current_epoch}: training stopped; {_kept(trainer)}; a "
+            "smaller learning rate or trainer.gradient_clip_val may help"
         )
 
 

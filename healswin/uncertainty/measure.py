@@ -92,8 +92,8 @@ def measure_uncertainty(
         - ``calibration``: "single" and "together" (`healswin.metrics.CalibrationError`); of depth,
           of the mixture's intervals (`healswin.metrics.Coverage`), if any has a width;
         - ``uncertainty``: mean of each of its parts;
-        - ``sparsification``: by part, the curve ``kept``, ``error`` at a hundred places, its
-          ``area``, and the ``error`` of all (`healswin.metrics.Sparsification`).
+        - ``sparsification``: by part, the curve ``kept``, ``error`` at a hundred places, of which
+          the last is all, and its ``area`` (`healswin.metrics.Sparsification`); of depth in metres.
 
     Raises:
         ValueError: If members and data do not fit, nothing can be scored, or a number is out of
